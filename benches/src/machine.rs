@@ -1,0 +1,68 @@
+//! What it is measured on: the machine, the versions, and the core that the processes are pinned to.
+
+use std::process::{Command, Stdio};
+
+/// The core to pin every measuring process to: the last that this process may use, because the first ones serve most
+/// interrupts. `None` if `taskset` is not there (outside Linux), and then nothing is pinned.
+pub(crate) fn pinned_core() -> Option<usize> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
+    let core: usize = allowed.trim().rsplit([',', '-']).next()?.parse().ok()?;
+    let mut taskset = Command::new("taskset");
+    taskset.args(["--cpu-list", &core.to_string(), "true"]).stdout(Stdio::null()).stderr(Stdio::null());
+    taskset.status().ok()?.success().then_some(core)
+}
+
+/// The lines above the table.
+pub(crate) fn describe(core: Option<usize>) -> String {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let compiler =
+        first_line(Command::new("rustc").arg("--version")).unwrap_or("an unknown rustc".to_owned());
+    let pinned = match core {
+        Some(core) => format!("every process pinned to core {core}"),
+        None => "NOT pinned to a core: there is no taskset here".to_owned(),
+    };
+    format!("{}, {cores} cores, {compiler}; {pinned}\n{}\n", processor(), peer_versions())
+}
+
+/// The name of the processor, where Linux says it.
+fn processor() -> String {
+    let information = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = information
+        .lines()
+        .find(|line| line.starts_with("model name"))
+        .and_then(|line| line.split(": ").nth(1));
+    name.unwrap_or(std::env::consts::ARCH).to_owned()
+}
+
+/// The versions of the peers, as cargo resolved them.
+fn peer_versions() -> String {
+    let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let mut tree = Command::new(cargo);
+    tree.args([
+        "tree",
+        "--offline",
+        "--depth",
+        "1",
+        "--prefix",
+        "none",
+        "--format",
+        "{p}",
+        "--manifest-path",
+        manifest,
+    ]);
+    let output = tree.stderr(Stdio::null()).output().ok();
+    let printed =
+        output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    // The first line is this package; ours has a path behind its version.
+    let versions: Vec<&str> = printed.lines().skip(1).filter(|line| !line.contains('(')).collect();
+    versions.join(", ")
+}
+
+/// The first line that a command prints, if it succeeds.
+fn first_line(command: &mut Command) -> Option<String> {
+    let output = command.stderr(Stdio::null()).output().ok()?;
+    let printed = String::from_utf8(output.stdout).ok()?;
+    printed.lines().next().map(str::to_owned)
+}

@@ -1,0 +1,168 @@
+//! What became of the children of a capture: successes, failures, and one error for all failures.
+//!
+//! Nothing is lost on the way: every failure keeps the index of its child.
+//!
+//! Next: [`list`](crate::list), gathering futures of different types.
+
+use std::error::Error;
+use std::fmt;
+
+/// Successes and failures among results, with the indices of the children that gave them.
+///
+/// For what a [`capture`](crate::Gather::capture) of fallible children gives: a `Vec` of results; and for slices.
+///
+/// ```
+/// use gather::Outcomes;
+///
+/// let outcomes = vec![Ok(10), Err("timeout"), Ok(30), Err("refused")];
+/// assert_eq!(outcomes.successes().collect::<Vec<_>>(), [(0, &10), (2, &30)]);
+/// assert_eq!(outcomes.failures().collect::<Vec<_>>(), [(1, &"timeout"), (3, &"refused")]);
+/// let error = outcomes.into_result().unwrap_err();
+/// assert_eq!(error.to_string(), "2 of 4 failed: #1: timeout; #3: refused");
+/// ```
+pub trait Outcomes<T, E> {
+    /// The successes, each with its index.
+    fn successes<'a>(&'a self) -> impl Iterator<Item = (usize, &'a T)>
+    where
+        T: 'a,
+        E: 'a;
+
+    /// The failures, each with its index.
+    fn failures<'a>(&'a self) -> impl Iterator<Item = (usize, &'a E)>
+    where
+        T: 'a,
+        E: 'a;
+
+    /// How many succeeded.
+    fn success_count(&self) -> usize;
+
+    /// How many failed.
+    fn failure_count(&self) -> usize;
+
+    /// All failures as one error; `None` if there are none.
+    fn compound_error(&self) -> Option<GatherError<&E>>;
+
+    /// All values in order, or all failures as one error.
+    fn into_result(self) -> Result<Vec<T>, GatherError<E>>
+    where
+        Self: IntoIterator<Item = Result<T, E>> + Sized,
+    {
+        let mut values = Vec::new();
+        let mut failures = Vec::new();
+        let mut total = 0;
+        for outcome in self {
+            match outcome {
+                Ok(value) => values.push(value),
+                Err(error) => failures.push((total, error)),
+            }
+            total += 1;
+        }
+        if failures.is_empty() { Ok(values) } else { Err(GatherError { failures, total }) }
+    }
+}
+
+impl<T, E> Outcomes<T, E> for [Result<T, E>] {
+    fn successes<'a>(&'a self) -> impl Iterator<Item = (usize, &'a T)>
+    where
+        T: 'a,
+        E: 'a,
+    {
+        self.iter().enumerate().filter_map(|(index, outcome)| Some((index, outcome.as_ref().ok()?)))
+    }
+
+    fn failures<'a>(&'a self) -> impl Iterator<Item = (usize, &'a E)>
+    where
+        T: 'a,
+        E: 'a,
+    {
+        self.iter().enumerate().filter_map(|(index, outcome)| Some((index, outcome.as_ref().err()?)))
+    }
+
+    fn success_count(&self) -> usize {
+        self.successes().count()
+    }
+
+    fn failure_count(&self) -> usize {
+        self.failures().count()
+    }
+
+    fn compound_error(&self) -> Option<GatherError<&E>> {
+        let failures: Vec<_> = self.failures().collect();
+        if failures.is_empty() { None } else { Some(GatherError { failures, total: self.len() }) }
+    }
+}
+
+impl<T, E> Outcomes<T, E> for Vec<Result<T, E>> {
+    fn successes<'a>(&'a self) -> impl Iterator<Item = (usize, &'a T)>
+    where
+        T: 'a,
+        E: 'a,
+    {
+        self.as_slice().successes()
+    }
+
+    fn failures<'a>(&'a self) -> impl Iterator<Item = (usize, &'a E)>
+    where
+        T: 'a,
+        E: 'a,
+    {
+        self.as_slice().failures()
+    }
+
+    fn success_count(&self) -> usize {
+        self.as_slice().success_count()
+    }
+
+    fn failure_count(&self) -> usize {
+        self.as_slice().failure_count()
+    }
+
+    fn compound_error(&self) -> Option<GatherError<&E>> {
+        self.as_slice().compound_error()
+    }
+}
+
+/// Every failure of a gather, each with the index of its child.
+///
+/// It displays as `2 of 5 failed: #1: …; #3: …`, and its [`source`](Error::source) is the first failure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatherError<E> {
+    /// In the order of their indices; never empty.
+    failures: Vec<(usize, E)>,
+    /// How many children there were.
+    total: usize,
+}
+
+impl<E> GatherError<E> {
+    /// The failures, in the order of their indices. There is at least one.
+    pub fn failures(&self) -> &[(usize, E)] {
+        &self.failures
+    }
+
+    /// The failures, to be kept.
+    pub fn into_failures(self) -> Vec<(usize, E)> {
+        self.failures
+    }
+
+    /// How many children there were, failed or not.
+    pub fn total(&self) -> usize {
+        self.total
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for GatherError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} failed: ", self.failures.len(), self.total)?;
+        for (position, (index, error)) in self.failures.iter().enumerate() {
+            let separator = if position == 0 { "" } else { "; " };
+            write!(f, "{separator}#{index}: {error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl<E: Error + 'static> Error for GatherError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.failures.first().map(|(_, error)| error as &(dyn Error + 'static))
+    }
+}

@@ -1,0 +1,199 @@
+//! Threads for what blocks: files, names, long computations.
+//!
+//! A thread is started when there is work and no thread is idle, up to a limit; what comes then waits in a
+//! queue. A thread that has been idle for ten seconds ends, and all idle threads end with the runtime. What a
+//! thread is running cannot be interrupted: a runtime that ends does not wait for it, drops what is still in the
+//! queue, and the output of the rest is dropped on the thread.
+//!
+//! Next: [`handle`](crate::handle), the runtime as other threads see it.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::thread;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::contain::contain;
+use crate::local;
+use crate::oneshot::{Receiver, oneshot};
+use crate::task::TaskError;
+
+/// How long a thread waits for more work.
+const IDLE_TIME: Duration = Duration::from_secs(10);
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// The threads of one runtime.
+pub(crate) struct Pool {
+    state: Mutex<State>,
+    /// Tells an idle thread that there is work, or that the pool is closed.
+    work: Condvar,
+    /// The most threads that there may be.
+    max_threads: usize,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Job>,
+    /// All threads.
+    threads: usize,
+    /// Those of them that wait for work.
+    idle: usize,
+    /// Those of the idle ones that were told of work and have not taken it yet.
+    told: usize,
+    /// What is queued or running.
+    unfinished: usize,
+    closed: bool,
+}
+
+impl Pool {
+    pub(crate) fn new(max_threads: usize) -> Arc<Pool> {
+        Arc::new(Pool { state: Mutex::default(), work: Condvar::new(), max_threads: max_threads.max(1) })
+    }
+
+    pub(crate) fn threads(&self) -> usize {
+        self.state.lock().threads
+    }
+
+    /// Whether something is queued or running, so that a wake from another thread may be on its way.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.state.lock().unfinished > 0
+    }
+
+    /// Queues a job. Gives it back if no thread can be started for it and none is there.
+    fn start(self: &Arc<Self>, job: Job) -> Result<(), Job> {
+        let mut state = self.state.lock();
+        if state.closed {
+            return Err(job);
+        }
+        state.queue.push_back(job);
+        state.unfinished += 1;
+        if state.idle > state.told {
+            state.told += 1;
+            self.work.notify_one();
+        } else if state.threads < self.max_threads {
+            state.threads += 1;
+            let pool = self.clone();
+            let started = thread::Builder::new().name("gather-blocking".into()).spawn(move || pool.work());
+            if started.is_err() {
+                state.threads -= 1;
+                if state.threads == 0 {
+                    state.unfinished -= 1;
+                    return state.queue.pop_back().map_or(Ok(()), Err);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What each thread does.
+    fn work(&self) {
+        let mut state = self.state.lock();
+        loop {
+            while let Some(job) = state.queue.pop_front() {
+                drop(state);
+                contain(job);
+                state = self.state.lock();
+                state.unfinished -= 1;
+            }
+            if state.closed {
+                break;
+            }
+            state.idle += 1;
+            let timed_out = self.work.wait_for(&mut state, IDLE_TIME).timed_out();
+            state.idle -= 1;
+            if state.told > 0 {
+                state.told -= 1;
+            } else if timed_out && state.queue.is_empty() {
+                break;
+            }
+        }
+        state.threads -= 1;
+    }
+
+    /// Ends the idle threads and returns what is still queued, to be dropped with nothing locked.
+    pub(crate) fn close(&self) -> impl Drop + use<> {
+        let mut state = self.state.lock();
+        state.closed = true;
+        self.work.notify_all();
+        state.unfinished -= state.queue.len();
+        std::mem::take(&mut state.queue)
+    }
+}
+
+/// Runs `f` on a thread of the blocking pool, and waits for its output without blocking this thread.
+///
+/// For what blocks: files, names, a library that knows nothing of async, a long computation. There are as many
+/// threads as there is work, up to [`Builder::max_blocking_threads`](crate::Builder::max_blocking_threads); more
+/// work than that waits in a queue, so give a gather of such tasks a limit.
+///
+/// Dropping the [`BlockingTask`] before `f` was started keeps it from being started; when it runs, it runs on, and
+/// its output is dropped.
+///
+/// # Errors
+///
+/// The task gives a [`TaskError`] if `f` panics, or if the runtime ends before it was started.
+///
+/// # Panics
+///
+/// If this thread runs no runtime, or the system starts no thread and there is none.
+///
+/// ```
+/// gather_runtime::run(async {
+///     let text = gather_runtime::spawn_blocking(|| std::fs::read_to_string("Cargo.toml")).await;
+///     assert!(text.unwrap().unwrap().contains("[package]"));
+/// });
+/// ```
+#[track_caller]
+pub fn spawn_blocking<F, T>(f: F) -> BlockingTask<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let pool = local::with_running("gather::spawn_blocking", |local| local.pool.borrow().clone());
+    let pool = pool.expect("a runtime has a pool from its start to its end");
+    let (sender, receiver) = oneshot();
+    let job = move || {
+        if !sender.is_unwanted() {
+            let output = catch_unwind(AssertUnwindSafe(f));
+            sender.send(output.map_err(TaskError::panic));
+        }
+    };
+    if pool.start(Box::new(job)).is_err() {
+        panic!("gather::spawn_blocking: the system starts no thread, and the pool has none");
+    }
+    BlockingTask { receiver }
+}
+
+/// The future of [`spawn_blocking`].
+#[must_use = "dropping it loses the output, and may keep the closure from being run"]
+pub struct BlockingTask<T> {
+    receiver: Receiver<T>,
+}
+
+impl<T> BlockingTask<T> {
+    /// Whether the output (or the error) is there, so that awaiting it does not wait.
+    pub fn is_finished(&self) -> bool {
+        self.receiver.is_ready()
+    }
+}
+
+impl<T> Future for BlockingTask<T> {
+    type Output = Result<T, TaskError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.receiver.poll(cx)
+    }
+}
+
+impl<T> fmt::Debug for BlockingTask<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BlockingTask").field("finished", &self.is_finished()).finish()
+    }
+}

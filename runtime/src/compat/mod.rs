@@ -1,0 +1,36 @@
+//! The traits of the ecosystem, each behind a feature, on the same few methods of the sockets.
+//!
+//! This is the last file of the reading order.
+
+#[cfg(feature = "futures-io")]
+mod futures_io;
+#[cfg(feature = "hyper")]
+pub mod hyper;
+#[cfg(feature = "tokio-io")]
+mod tokio_io;
+
+#[cfg(any(feature = "tokio-io", feature = "hyper"))]
+pub(crate) use buffer::with_buffer;
+
+/// A buffer for reads whose destination is not initialised.
+#[cfg(any(feature = "tokio-io", feature = "hyper"))]
+mod buffer {
+    use std::cell::RefCell;
+
+    /// Enough for the largest record of TLS; a read of more takes more than one call.
+    const SIZE: usize = 16 * 1024;
+
+    thread_local! {
+        static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    }
+
+    /// Lends the thread's buffer. `f` makes a system call and copies; it runs no user's code.
+    pub(crate) fn with_buffer<R>(f: impl FnOnce(&mut [u8]) -> R) -> R {
+        BUFFER.with_borrow_mut(|buffer| {
+            if buffer.is_empty() {
+                buffer.resize(SIZE, 0);
+            }
+            f(buffer)
+        })
+    }
+}

@@ -1,0 +1,178 @@
+//! The loop: what is polled when, and when the thread sleeps.
+//!
+//! ```text
+//!   ┌─► 1 the main future, if it was woken
+//!   │   2 the tasks that were ready when the turn began
+//!   ├───  work is left, and the round is not due: the next turn
+//!   │   3 wakes and commands from other threads
+//!   │   4 timers that are due
+//!   └── 5 events of sockets: sleep until one comes, or a timer, or a wake; do not sleep if work is left
+//! ```
+//!
+//! It is fair, because
+//!
+//! 1. step 2 polls no more tasks than were ready when the turn began: one that wakes itself waits for the others;
+//! 2. one poll does at most [`BUDGET`] units of work, a unit being the poll of a gather's child or an operation on
+//!    a socket: what has more to do comes back the next turn;
+//! 3. after [`ROUND`] units of work steps 3 to 5 come round, however much is ready;
+//! 4. step 3 takes no more than the mailbox held when it began, and step 5 no more than one batch of events.
+//!
+//! So between two looks at the timers and sockets there are at most [`ROUND`] + the tasks that were ready + one
+//! [`BUDGET`] units of work.
+//!
+//! Next: [`runtime`](crate::runtime), how it is started and ended.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use mio::Token;
+
+use crate::contain::contain;
+use crate::local::Local;
+use crate::mailbox::{Command, Letter, Receiver};
+use crate::reactor::Reactor;
+use crate::task::BUDGET;
+use crate::{wake, waker};
+
+/// Units of work between two looks at timers and sockets, while work is left. A look costs a system call, about
+/// as much as thirty polls of a child that does nothing; so it is to be rare beside them, and often beside polls
+/// that do something (a thousand of a microsecond are a millisecond, which is what timers are accurate to).
+const ROUND: u32 = 1024;
+
+/// The loop of one runtime.
+pub(crate) struct EventLoop {
+    pub(crate) receiver: Receiver,
+    pub(crate) reactor: Reactor,
+}
+
+impl EventLoop {
+    /// Runs until the main future is ready.
+    pub(crate) fn run<F: Future>(&mut self, local: &Local, mut main: Pin<&mut F>) -> F::Output {
+        let waker = waker::new(local.begin_main());
+        let mut cx = Context::from_waker(&waker);
+        let mut busy_since = local.clock_now_real();
+        let mut work = 0;
+        loop {
+            if local.take_main() {
+                local.counters.polls.add(1);
+                local.set_budget(BUDGET);
+                if let Poll::Ready(output) = main.as_mut().poll(&mut cx) {
+                    return output;
+                }
+                work += 1 + BUDGET - local.budget();
+            }
+            work += local.run_ready();
+            if work < ROUND && local.has_ready() {
+                continue;
+            }
+            work = 0;
+            local.note_busy(busy_since);
+            self.take_letters(local);
+            fire_due(local);
+            self.wait_for_events(local);
+            busy_since = local.clock_now_real();
+        }
+    }
+
+    /// Step 3: wakes and commands from other threads.
+    pub(crate) fn take_letters(&self, local: &Local) {
+        for _ in 0..self.receiver.len() {
+            match self.receiver.take() {
+                Some(Letter::Wake(id)) => {
+                    local.counters.remote_wakes.add(1);
+                    if let Some(foreign) = local.mark(id) {
+                        wake::wake_contained(foreign);
+                    }
+                }
+                Some(Letter::Commands(commands)) => {
+                    commands.into_iter().for_each(|command| obey(local, command));
+                }
+                None => return,
+            }
+        }
+    }
+
+    /// Step 5: events of sockets.
+    fn wait_for_events(&mut self, local: &Local) {
+        self.receiver.publish(local.metrics());
+        let sleeps = !local.has_ready() && self.receiver.lie_down();
+        let timeout = if sleeps { self.time_to_sleep(local) } else { Some(Duration::ZERO) };
+        local.counters.parks.add(u64::from(timeout != Some(Duration::ZERO)));
+        self.reactor.wait_for_events(local, timeout);
+        if sleeps {
+            self.receiver.get_up();
+        }
+    }
+
+    /// Until the next timer. With a virtual clock: not at all, unless a thread of the pool is at work; if nothing
+    /// else can run, the clock leaps to the next timer instead.
+    fn time_to_sleep(&self, local: &Local) -> Option<Duration> {
+        let next = local.timers.borrow().next_turn()?;
+        if !local.clock.is_virtual() {
+            return Some(local.clock.time_until(next, local.clock.now()));
+        }
+        let pool_is_busy = local.pool.borrow().as_ref().is_some_and(|pool| pool.is_busy());
+        if pool_is_busy {
+            return None;
+        }
+        // What a thread of the pool sent before it was done is in the mailbox by now.
+        if self.receiver.is_empty() {
+            local.clock.leap_to(next);
+        }
+        Some(Duration::ZERO)
+    }
+}
+
+/// Step 4: timers that are due.
+fn fire_due(local: &Local) {
+    if local.timers.borrow().len() == 0 {
+        return;
+    }
+    let tick = local.clock.tick_at(local.clock.now());
+    let mut foreign = Vec::new();
+    // What is ours is marked while the timers are borrowed: that runs no user's code. The rest waits.
+    local.timers.borrow_mut().turn(tick, |waker| {
+        local.counters.timers_fired.add(1);
+        match waker::id_of(&waker) {
+            Some(id) if local.is_home_of(id) => foreign.extend(local.mark(id)),
+            _ => foreign.push(waker),
+        }
+    });
+    foreign.into_iter().for_each(wake::wake_contained);
+}
+
+/// Does what another thread has asked for.
+fn obey(local: &Local, command: Command) {
+    match command {
+        // What a row leaves (a foreign waker) is dropped at the semicolon, when the table is not borrowed any more.
+        Command::RemoveGroup(group) => {
+            let _left = local.groups.borrow_mut().remove(group);
+        }
+        Command::RemoveTimer(row) => {
+            let _left = local.timers.borrow_mut().remove(row);
+        }
+        Command::RemoveSource(token) => {
+            let _left = local.sources.borrow_mut().remove(Token(token));
+        }
+        Command::CancelTask { .. } | Command::DropTask { .. } | Command::DetachTask { .. } => {
+            local.change_task(command);
+        }
+        Command::Run(run) => contain(run),
+    }
+}
+
+impl Local {
+    /// The real time, for what is measured.
+    fn clock_now_real(&self) -> Instant {
+        if self.clock.is_virtual() { Instant::now() } else { self.clock.now() }
+    }
+
+    fn note_busy(&self, since: Instant) {
+        let busy = self.clock_now_real().saturating_duration_since(since);
+        if busy > self.counters.longest_poll.get() {
+            self.counters.longest_poll.set(busy);
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The runtime as other threads see it.
+//!
+//! Next: [`event_loop`](crate::event_loop), which answers.
+
+use std::fmt;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use parking_lot::Mutex;
+use pin_project_lite::pin_project;
+
+use crate::local;
+use crate::mailbox::{self, Command, RuntimeId};
+use crate::metrics::Metrics;
+use crate::oneshot::{Receiver, Sender, oneshot};
+use crate::task::{Canceller, TaskError, spawn};
+
+/// A runtime, to be reached from any thread. It is a number: cloning it is free, and it keeps nothing alive.
+///
+/// ```
+/// use gather_runtime::Handle;
+///
+/// gather_runtime::run(async {
+///     let handle = Handle::current();
+///     // Another thread starts a task here. The closure crosses over; the future need not be `Send`.
+///     let thread = std::thread::spawn(move || handle.spawn(|| async { std::rc::Rc::new(42).to_string() }));
+///     let task = gather_runtime::spawn_blocking(|| thread.join().unwrap()).await.unwrap();
+///     assert_eq!(task.await.unwrap(), "42");
+/// });
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Handle {
+    runtime: RuntimeId,
+}
+
+impl Handle {
+    /// The runtime of this thread.
+    ///
+    /// # Panics
+    ///
+    /// If this thread runs none.
+    #[track_caller]
+    pub fn current() -> Handle {
+        local::with_running("gather::Handle::current", |local| Handle::new(local.id()))
+    }
+
+    /// The runtime of this thread, if it runs one.
+    pub fn try_current() -> Option<Handle> {
+        local::try_running(|local| Handle::new(local.id()))
+    }
+
+    pub(crate) fn new(runtime: RuntimeId) -> Handle {
+        Handle { runtime }
+    }
+
+    /// Starts a task on that runtime, from any thread. The closure is sent over and makes the future there, so the
+    /// future need not be `Send`; the output comes back and must be.
+    ///
+    /// If the runtime is gone, or ends first, the closure or the future is dropped and the task gives
+    /// [`TaskError::is_cancelled`].
+    pub fn spawn<F, M>(&self, make: M) -> RemoteTask<F::Output>
+    where
+        M: FnOnce() -> F + Send + 'static,
+        F: Future + 'static,
+        F::Output: Send + 'static,
+    {
+        let (sender, receiver) = oneshot();
+        let link = Arc::new(Mutex::new(Link::Sent));
+        let there = link.clone();
+        let start = move || {
+            if matches!(*there.lock(), Link::Cancelled) {
+                return;
+            }
+            let task = match catch_unwind(AssertUnwindSafe(make)) {
+                Ok(future) => spawn(Forward { future, sender: Some(sender) }),
+                Err(payload) => return sender.send(Err(TaskError::panic(payload))),
+            };
+            *there.lock() = Link::Started(task.canceller());
+            task.detach();
+        };
+        // A command that comes back is dropped, and so is the sender in it, which tells the receiver.
+        drop(mailbox::send(self.runtime, Command::Run(Box::new(start))));
+        RemoteTask { receiver, link: Some(link) }
+    }
+
+    /// What the runtime has counted. See [`Metrics`]; zeros if the runtime is gone.
+    pub fn metrics(&self) -> Metrics {
+        let here = local::try_with(|local| (local.id() == self.runtime).then(|| local.metrics()));
+        here.flatten().unwrap_or_else(|| mailbox::metrics(self.runtime))
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("runtime", &self.runtime.serial()).finish()
+    }
+}
+
+/// How far a remote task has come, for the one who wants to cancel it.
+enum Link {
+    Sent,
+    Started(Canceller),
+    Cancelled,
+}
+
+pin_project! {
+    /// A future on its own runtime, whose output goes to another thread. A panic goes there too; and if it is
+    /// dropped before it is done, its sender tells that it was cancelled.
+    struct Forward<F: Future> {
+        #[pin]
+        future: F,
+        sender: Option<Sender<F::Output>>,
+    }
+}
+
+impl<F: Future> Future for Forward<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        let output = match catch_unwind(AssertUnwindSafe(|| this.future.poll(cx))) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(output)) => Ok(output),
+            Err(payload) => Err(TaskError::panic(payload)),
+        };
+        if let Some(sender) = this.sender.take() {
+            sender.send(output);
+        }
+        Poll::Ready(())
+    }
+}
+
+/// A task on another thread's runtime, and a future of its output that may be awaited anywhere, on any runtime.
+///
+/// Dropping it cancels the task, as with [`Task`](crate::Task); the task's future is then dropped on its own
+/// thread when the loop there gets to it.
+#[must_use = "dropping a `RemoteTask` cancels it: await it, keep it, or `.detach()` it"]
+pub struct RemoteTask<T> {
+    receiver: Receiver<T>,
+    /// `None` when there is nothing to cancel any more.
+    link: Option<Arc<Mutex<Link>>>,
+}
+
+impl<T> RemoteTask<T> {
+    /// Lets the task go on alone.
+    pub fn detach(mut self) {
+        self.link = None;
+    }
+
+    /// Cancels the task.
+    pub fn cancel(&self) {
+        let Some(link) = &self.link else { return };
+        let before = std::mem::replace(&mut *link.lock(), Link::Cancelled);
+        if let Link::Started(canceller) = before {
+            canceller.cancel();
+        }
+    }
+
+    /// Whether the output (or the error) is there, so that awaiting it does not wait.
+    pub fn is_finished(&self) -> bool {
+        self.receiver.is_ready()
+    }
+}
+
+impl<T> Future for RemoteTask<T> {
+    type Output = Result<T, TaskError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let output = self.receiver.poll(cx);
+        if output.is_ready() {
+            self.link = None;
+        }
+        output
+    }
+}
+
+impl<T> Drop for RemoteTask<T> {
+    fn drop(&mut self) {
+        self.cancel();
+    }
+}
+
+impl<T> fmt::Debug for RemoteTask<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteTask").field("finished", &self.is_finished()).finish()
+    }
+}

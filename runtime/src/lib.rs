@@ -1,0 +1,95 @@
+//! A single-threaded async runtime in which a waker is an id.
+//!
+//! It is the runtime beneath [`gather`](https://docs.rs/gather); use that crate, which re-exports this one.
+//!
+//! ```
+//! use gather_runtime::{run, sleep, spawn};
+//! use std::time::Duration;
+//!
+//! let sum = run(async {
+//!     let a = spawn(async { sleep(Duration::from_millis(1)).await; 1 });
+//!     let b = spawn(async { 2 });
+//!     a.await.unwrap() + b.await.unwrap()
+//! });
+//! assert_eq!(sum, 3);
+//! ```
+//!
+//! # The one idea
+//!
+//! Everything that waits is a row in a table that its thread owns, and what leaves the table is a number. A task
+//! is a row; a group of children (a gather) is a row. A waker is 64 bits that say which runtime, which row, which
+//! child: it is never dereferenced, cloning and dropping it does nothing, and waking looks the number up. So a
+//! wake at home costs a few loads and stores, a late wake finds nobody, nothing can dangle, and everything that
+//! users hold is `Send` if its contents are.
+//!
+//! # Implementation: the reading order
+//!
+//! | | file | what |
+//! |---|---|---|
+//! | 1 | `id.rs` | the number |
+//! | 2 | `waker.rs` | the number as a waker: all of the unsafe code |
+//! | 3 | `local.rs` | the tables of a thread |
+//! | 4 | `wake.rs` | what a wake does |
+//! | 5 | `group.rs` | children that share a parent |
+//! | 6 | `task/` | tasks: the table, the box, polling, the handle |
+//! | 7 | `clock.rs`, `wheel.rs`, `time/` | time |
+//! | 8 | `reactor.rs`, `source.rs`, `net/` | sockets |
+//! | 9 | `oneshot.rs`, `blocking.rs` | threads for what blocks |
+//! | 10 | `mailbox.rs`, `doorbell.rs`, `handle.rs` | other threads |
+//! | 11 | `event_loop.rs`, `runtime.rs` | the loop, and its start and end |
+//! | 12 | `metrics.rs`, `contain.rs`, `compat/` | counters, panics, and the traits of other libraries |
+//!
+//! # Limits
+//!
+//! | | runtimes at once | tasks at once | gathers at once | children of one gather at once |
+//! |---|--:|--:|--:|--:|
+//! | 64 bits | 1,023 | 268,435,455 | 2,097,151 | 16,777,214 |
+//! | 32 bits | 7 | 262,143 | 511 | 16,382 |
+//!
+//! Reaching one is an error or a panic that says so, never a wrong wake.
+//!
+//! # Features
+//!
+//! | feature | gives |
+//! |---|---|
+//! | `futures-io` (default) | `AsyncRead` and `AsyncWrite` of futures on the sockets |
+//! | `tokio-io` | those of tokio (its traits only, no tokio runtime) |
+//! | `hyper` | `hyper::rt::{Read, Write}` on the sockets, [`hyper::Executor`], [`hyper::Timer`] |
+
+#![cfg_attr(not(feature = "hyper"), allow(rustdoc::broken_intra_doc_links))]
+#![allow(rustdoc::private_intra_doc_links, reason = "the files lead a reader from one to the next")]
+
+mod blocking;
+mod clock;
+mod compat;
+mod contain;
+mod doorbell;
+mod event_loop;
+pub mod group;
+mod handle;
+mod id;
+mod local;
+mod mailbox;
+mod metrics;
+pub mod net;
+mod oneshot;
+mod reactor;
+mod runtime;
+mod source;
+mod task;
+mod time;
+mod wake;
+mod waker;
+mod wheel;
+
+pub use blocking::{BlockingTask, spawn_blocking};
+#[cfg(feature = "hyper")]
+pub use compat::hyper;
+pub use handle::{Handle, RemoteTask};
+pub use metrics::Metrics;
+pub use net::{TcpListener, TcpStream};
+pub use runtime::{Builder, Runtime, run};
+pub use task::{Canceller, SpawnError, Task, TaskError, TaskId, spawn, try_spawn};
+pub use time::{
+    Elapsed, Interval, Sleep, Timeout, YieldNow, interval, now, sleep, sleep_until, timeout, yield_now,
+};

@@ -1,0 +1,221 @@
+//! What a thread's runtime owns: its tables, in a thread-local.
+//!
+//! A thread runs one runtime at a time, so its tables can be found without a pointer to them: that is how a
+//! number is enough for a waker. A [`Runtime`](crate::Runtime) that is not running keeps its tables itself;
+//! [`enter`] exchanges them for those of the thread, and the guard exchanges them back.
+//!
+//! Rule: no user's code (a poll, a drop, a clone or wake of a foreign waker, an iterator, the payload of a panic)
+//! runs while one of these cells is borrowed. Take it out, end the borrow, then run it.
+//!
+//! Next: [`wake`](crate::wake), the first thing that needs the tables.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+use crate::blocking::Pool;
+use crate::clock::Clock;
+use crate::group::Groups;
+use crate::id::{Id, MAIN, Target};
+use crate::mailbox::RuntimeId;
+use crate::metrics::{Counters, Metrics};
+use crate::reactor::Sources;
+use crate::task::Tasks;
+use crate::wheel::Wheel;
+
+thread_local! {
+    static LOCAL: Local = const { Local::new() };
+}
+
+/// What one runtime owns, on its thread.
+pub(crate) struct Local {
+    /// Which runtime this is; `NONE` on a thread that runs none.
+    id: Cell<RuntimeId>,
+    /// Whether the main future was woken.
+    main_woken: Cell<bool>,
+    /// Which main future of this runtime; wakers of earlier ones do not wake this one.
+    main_generation: Cell<u32>,
+    /// What is left of the budget of the task that is polled now.
+    budget: Cell<u32>,
+    /// The tasks.
+    pub(crate) tasks: RefCell<Tasks>,
+    /// The groups of children.
+    pub(crate) groups: RefCell<Groups>,
+    /// The timers.
+    pub(crate) timers: RefCell<Wheel>,
+    /// What the time is.
+    pub(crate) clock: Clock,
+    /// The sockets.
+    pub(crate) sources: RefCell<Sources>,
+    /// The threads for what blocks.
+    pub(crate) pool: RefCell<Option<Arc<Pool>>>,
+    /// What is counted.
+    pub(crate) counters: Counters,
+}
+
+impl Local {
+    pub(crate) const fn new() -> Local {
+        Local {
+            id: Cell::new(RuntimeId::NONE),
+            main_woken: Cell::new(false),
+            main_generation: Cell::new(0),
+            budget: Cell::new(0),
+            tasks: RefCell::new(Tasks::new()),
+            groups: RefCell::new(Groups::new()),
+            timers: RefCell::new(Wheel::new()),
+            clock: Clock::new(),
+            sources: RefCell::new(Sources::new()),
+            pool: RefCell::new(None),
+            counters: Counters::new(),
+        }
+    }
+
+    fn swap(&self, other: &Local) {
+        self.id.swap(&other.id);
+        self.main_woken.swap(&other.main_woken);
+        self.main_generation.swap(&other.main_generation);
+        self.budget.swap(&other.budget);
+        self.tasks.swap(&other.tasks);
+        self.groups.swap(&other.groups);
+        self.timers.swap(&other.timers);
+        self.clock.swap(&other.clock);
+        self.sources.swap(&other.sources);
+        self.pool.swap(&other.pool);
+        self.counters.swap(&other.counters);
+    }
+
+    #[inline]
+    pub(crate) fn id(&self) -> RuntimeId {
+        self.id.get()
+    }
+
+    /// Makes this the tables of that runtime.
+    pub(crate) fn set_id(&self, id: RuntimeId) {
+        self.id.set(id);
+    }
+
+    /// Whether what `id` names is in these tables. A thread that runs nothing is nobody's home.
+    #[inline]
+    pub(crate) fn is_home_of(&self, id: Id) -> bool {
+        let number = self.id.get().number();
+        number == id.runtime() && number != RuntimeId::NONE.number()
+    }
+
+    /// Begins a new main future: wakers of earlier ones are forgotten. Returns the id of its waker.
+    pub(crate) fn begin_main(&self) -> Id {
+        let generation = self.main_generation.get().wrapping_add(1);
+        self.main_generation.set(generation);
+        self.main_woken.set(true);
+        Id::new(self.id.get().number(), Target::Task { row: MAIN, generation })
+    }
+
+    #[inline]
+    pub(crate) fn wake_main(&self, generation: u32) {
+        if generation == crate::id::task_generation(self.main_generation.get().into()) {
+            self.main_woken.set(true);
+        }
+    }
+
+    /// Whether the main future is to be polled; forgets it.
+    #[inline]
+    pub(crate) fn take_main(&self) -> bool {
+        self.main_woken.replace(false)
+    }
+
+    /// Whether the main future or a task is to be polled.
+    #[inline]
+    pub(crate) fn has_ready(&self) -> bool {
+        self.main_woken.get() || self.tasks.borrow().has_ready()
+    }
+
+    #[inline]
+    pub(crate) fn set_budget(&self, budget: u32) {
+        self.budget.set(budget);
+    }
+
+    #[inline]
+    pub(crate) fn budget(&self) -> u32 {
+        self.budget.get()
+    }
+
+    /// See [`group::spend`](crate::group::spend).
+    #[inline]
+    pub(crate) fn spend(&self) -> bool {
+        let left = self.budget.get().saturating_sub(1);
+        self.budget.set(left);
+        left > 0 || self.id.get() == RuntimeId::NONE
+    }
+
+    /// Whether the budget of what is polled now is spent.
+    #[inline]
+    pub(crate) fn is_spent(&self) -> bool {
+        self.budget.get() == 0 && self.id.get() != RuntimeId::NONE
+    }
+
+    pub(crate) fn metrics(&self) -> Metrics {
+        Metrics {
+            tasks_alive: self.tasks.borrow().len(),
+            groups_alive: self.groups.borrow().len(),
+            timers_pending: self.timers.borrow().len(),
+            sockets_registered: self.sources.borrow().len(),
+            blocking_threads: self.pool.borrow().as_ref().map_or(0, |pool| pool.threads()),
+            polls: self.counters.polls.get(),
+            wakes: self.counters.wakes.get(),
+            remote_wakes: self.counters.remote_wakes.get(),
+            parks: self.counters.parks.get(),
+            io_events: self.counters.io_events.get(),
+            timers_fired: self.counters.timers_fired.get(),
+            longest_poll: self.counters.longest_poll.get(),
+        }
+    }
+}
+
+/// The tables of this thread, if the thread is not ending. They belong to no runtime while none runs.
+#[inline]
+pub(crate) fn try_with<R>(f: impl FnOnce(&Local) -> R) -> Option<R> {
+    LOCAL.try_with(f).ok()
+}
+
+/// The tables of the runtime that runs on this thread.
+///
+/// # Panics
+///
+/// If none does: `what` says what needed one.
+#[inline]
+#[track_caller]
+pub(crate) fn with_running<R>(what: &str, f: impl FnOnce(&Local) -> R) -> R {
+    match try_running(f) {
+        Some(result) => result,
+        None => no_runtime(what),
+    }
+}
+
+/// The tables of the runtime that runs on this thread, if one does.
+#[inline]
+pub(crate) fn try_running<R>(f: impl FnOnce(&Local) -> R) -> Option<R> {
+    try_with(|local| (local.id.get() != RuntimeId::NONE).then(|| f(local))).flatten()
+}
+
+#[cold]
+#[track_caller]
+fn no_runtime(what: &str) -> ! {
+    panic!(
+        "{what} needs a runtime, and none runs on this thread: call it inside `gather::run(async {{ .. }})`"
+    )
+}
+
+/// Makes `own` the tables of this thread until the guard is dropped. `None` if the thread is ending.
+pub(crate) fn enter(own: &Local) -> Option<Entered<'_>> {
+    try_with(|local| local.swap(own)).map(|()| Entered { own })
+}
+
+/// While it lives, a runtime's tables are those of the thread.
+pub(crate) struct Entered<'a> {
+    /// Where they go back to.
+    own: &'a Local,
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        try_with(|local| local.swap(self.own));
+    }
+}

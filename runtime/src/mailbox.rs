@@ -1,0 +1,279 @@
+//! What other threads can reach of a runtime: its mailbox.
+//!
+//! A process has a fixed row of mailboxes, made when first needed and kept for good, so that a wake finds one by
+//! number without a lock and without a reference count. A runtime takes a number when it starts and gives it
+//! back when it ends; numbers are used again as late as possible, so that late wakes find nobody. A mailbox has
+//! two slots:
+//!
+//! * **wakes**: an unbounded queue of ids that takes no lock, so a wake never blocks, whatever locks its caller
+//!   holds. It has no bound: a wake that blocked or was dropped would be worse than the eight bytes that each one
+//!   costs until the loop takes it. In one turn the loop takes no more than it found there.
+//! * **commands**: what needs an answer "that runtime is gone", behind a small lock: spawn this, cancel that.
+//!
+//! Next: [`doorbell`](crate::doorbell), when a wake has to ring.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossbeam_queue::SegQueue;
+use parking_lot::Mutex;
+
+use crate::doorbell::Doorbell;
+use crate::id::{Id, MAX_RUNTIMES, Target};
+use crate::metrics::Metrics;
+
+/// Which runtime: the number that its wakers carry, and a serial number that is never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct RuntimeId {
+    /// The number of its mailbox; 0 is no runtime.
+    number: u32,
+    /// Which of the runtimes that had this mailbox.
+    serial: u32,
+}
+
+impl RuntimeId {
+    /// No runtime. A thread that runs none has this id, which no waker and no handle ever matches.
+    pub(crate) const NONE: RuntimeId = RuntimeId { number: 0, serial: 0 };
+
+    #[inline]
+    pub(crate) const fn number(self) -> u32 {
+        self.number
+    }
+
+    #[inline]
+    pub(crate) const fn serial(self) -> u32 {
+        self.serial
+    }
+}
+
+/// What one runtime asks of another, or of itself from outside its loop.
+pub(crate) enum Command {
+    /// Drop the row of a group whose owner was dropped on another thread.
+    RemoveGroup(u32),
+    /// Drop the row of a timer, likewise.
+    RemoveTimer(u32),
+    /// Drop the row of a socket, likewise.
+    RemoveSource(usize),
+    /// Cancel a task.
+    CancelTask { row: u32, serial: u64 },
+    /// The handle of a task was dropped elsewhere: cancel it, or drop its output.
+    DropTask { row: u32, serial: u64 },
+    /// The handle of a task was detached elsewhere.
+    DetachTask { row: u32, serial: u64 },
+    /// Run this on the runtime's thread: a spawn.
+    Run(Box<dyn FnOnce() + Send>),
+}
+
+/// What other threads can reach of a runtime.
+struct Mailbox {
+    /// Ids that were woken on other threads.
+    wakes: SegQueue<Id>,
+    /// Whether a runtime takes what is posted here.
+    open: AtomicBool,
+    /// Whether that runtime sleeps.
+    doorbell: Doorbell,
+    /// The rest, behind a lock.
+    inner: Mutex<Inner>,
+}
+
+/// The part of a mailbox that needs a lock.
+struct Inner {
+    /// The runtime that has the mailbox now.
+    owner: RuntimeId,
+    /// What it was asked to do.
+    commands: Vec<Command>,
+    /// How to end its sleep.
+    bell: Option<mio::Waker>,
+    /// What its loop counted, as of its last look at the reactor.
+    metrics: Metrics,
+}
+
+/// All mailboxes, by number.
+static MAILBOXES: [OnceLock<Box<Mailbox>>; MAX_RUNTIMES + 1] = [const { OnceLock::new() }; MAX_RUNTIMES + 1];
+
+/// Which numbers are free.
+static NUMBERS: Mutex<Numbers> = Mutex::new(Numbers { opened: 0, serial: 0, returned: VecDeque::new() });
+
+struct Numbers {
+    /// The highest number that was ever taken.
+    opened: u32,
+    /// The serial number of the last runtime.
+    serial: u32,
+    /// The numbers that were given back, oldest first.
+    returned: VecDeque<u32>,
+}
+
+impl Numbers {
+    /// A number is used again only when this many wait, so that late wakes find nobody, and a process that
+    /// starts runtimes over and over still has few mailboxes.
+    const REST: usize = 64;
+
+    fn take(&mut self) -> io::Result<RuntimeId> {
+        let fresh_left = (self.opened as usize) < MAX_RUNTIMES;
+        let number = if fresh_left && self.returned.len() < Self::REST {
+            self.opened += 1;
+            self.opened
+        } else {
+            self.returned.pop_front().ok_or_else(|| {
+                io::Error::other(format!(
+                    "this process already has {MAX_RUNTIMES} gather runtimes, which is the limit on this machine"
+                ))
+            })?
+        };
+        self.serial = self.serial.checked_add(1).expect("gather: four billion runtimes were started");
+        Ok(RuntimeId { number, serial: self.serial })
+    }
+}
+
+/// A wake with this id says "look at the commands".
+const COMMANDS: Id = Id::new(0, Target::Task { row: 0, generation: 0 });
+
+fn mailbox(number: u32) -> Option<&'static Mailbox> {
+    MAILBOXES[number as usize].get().map(|mailbox| &**mailbox)
+}
+
+/// Posts a wake from outside the runtime's thread. Never blocks, but for the ring.
+pub(crate) fn post(id: Id) {
+    let Some(mailbox) = mailbox(id.runtime()) else { return };
+    if mailbox.open.load(Ordering::Relaxed) {
+        mailbox.push(id);
+    }
+}
+
+/// Sends a command, or gives it back if that runtime is gone.
+pub(crate) fn send(to: RuntimeId, command: Command) -> Result<(), Command> {
+    let Some(mailbox) = mailbox(to.number) else { return Err(command) };
+    {
+        let mut inner = mailbox.inner.lock();
+        if inner.owner != to {
+            return Err(command);
+        }
+        inner.commands.push(command);
+    }
+    mailbox.push(COMMANDS);
+    Ok(())
+}
+
+/// Whether that runtime is still there.
+pub(crate) fn is_alive(runtime: RuntimeId) -> bool {
+    mailbox(runtime.number).is_some_and(|mailbox| mailbox.inner.lock().owner == runtime)
+}
+
+/// What that runtime counted until its loop last looked at the reactor; zeros if it is gone.
+pub(crate) fn metrics(runtime: RuntimeId) -> Metrics {
+    mailbox(runtime.number)
+        .map(|mailbox| mailbox.inner.lock())
+        .filter(|inner| inner.owner == runtime)
+        .map_or_else(Metrics::default, |inner| inner.metrics.clone())
+}
+
+impl Mailbox {
+    fn new() -> Box<Mailbox> {
+        let inner =
+            Inner { owner: RuntimeId::NONE, commands: Vec::new(), bell: None, metrics: Metrics::default() };
+        Box::new(Mailbox {
+            wakes: SegQueue::new(),
+            open: AtomicBool::new(false),
+            doorbell: Doorbell::new(),
+            inner: Mutex::new(inner),
+        })
+    }
+
+    fn push(&self, id: Id) {
+        self.wakes.push(id);
+        if self.doorbell.must_ring() {
+            if let Some(bell) = &self.inner.lock().bell {
+                // An eventfd that cannot take a write is already readable, so an error loses nothing.
+                let _ = bell.wake();
+            }
+        }
+    }
+}
+
+/// A runtime's end of its mailbox: while it exists, the runtime can be reached.
+pub(crate) struct Receiver {
+    id: RuntimeId,
+    mailbox: &'static Mailbox,
+}
+
+/// What was in the mailbox.
+pub(crate) enum Letter {
+    Wake(Id),
+    Commands(Vec<Command>),
+}
+
+impl Receiver {
+    /// Takes a number, and the mailbox of that number.
+    pub(crate) fn open(bell: mio::Waker) -> io::Result<Receiver> {
+        let id = NUMBERS.lock().take()?;
+        let mailbox = MAILBOXES[id.number as usize].get_or_init(Mailbox::new);
+        {
+            let mut inner = mailbox.inner.lock();
+            inner.owner = id;
+            inner.bell = Some(bell);
+            inner.metrics = Metrics::default();
+        }
+        mailbox.open.store(true, Ordering::Relaxed);
+        Ok(Receiver { id, mailbox })
+    }
+
+    pub(crate) fn id(&self) -> RuntimeId {
+        self.id
+    }
+
+    /// How many letters there are, about.
+    pub(crate) fn len(&self) -> usize {
+        self.mailbox.wakes.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.mailbox.wakes.is_empty()
+    }
+
+    pub(crate) fn take(&self) -> Option<Letter> {
+        let id = self.mailbox.wakes.pop()?;
+        Some(if id == COMMANDS {
+            Letter::Commands(std::mem::take(&mut self.mailbox.inner.lock().commands))
+        } else {
+            Letter::Wake(id)
+        })
+    }
+
+    pub(crate) fn lie_down(&self) -> bool {
+        self.mailbox.doorbell.lie_down(|| self.mailbox.wakes.is_empty())
+    }
+
+    pub(crate) fn get_up(&self) {
+        self.mailbox.doorbell.get_up();
+    }
+
+    pub(crate) fn publish(&self, metrics: Metrics) {
+        self.mailbox.inner.lock().metrics = metrics;
+    }
+
+    /// Ends the runtime for all others, and returns what it was still asked to do, to be dropped with nothing
+    /// locked.
+    pub(crate) fn close(&self) -> Vec<Command> {
+        self.mailbox.open.store(false, Ordering::Relaxed);
+        let mut inner = self.mailbox.inner.lock();
+        if inner.owner != self.id {
+            return Vec::new();
+        }
+        inner.owner = RuntimeId::NONE;
+        inner.bell = None;
+        let commands = std::mem::take(&mut inner.commands);
+        drop(inner);
+        // What comes after this is for nobody, or for the next owner, which it wakes for nothing.
+        while self.mailbox.wakes.pop().is_some() {}
+        NUMBERS.lock().returned.push_back(self.id.number);
+        commands
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        drop(self.close());
+    }
+}

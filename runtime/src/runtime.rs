@@ -1,0 +1,256 @@
+//! Starting and ending a runtime.
+//!
+//! Next: the features' traits, in [`compat`](crate::compat).
+
+use std::cell::RefCell;
+use std::fmt;
+use std::future::IntoFuture;
+use std::io;
+use std::pin::pin;
+
+use crate::blocking::Pool;
+use crate::contain::contain;
+use crate::event_loop::EventLoop;
+use crate::group::Groups;
+use crate::handle::Handle;
+use crate::local::{self, Local};
+use crate::mailbox::{Receiver, RuntimeId};
+use crate::metrics::Metrics;
+use crate::reactor::Reactor;
+use crate::wheel::Wheel;
+
+/// Runs a future to its end on a new runtime, on this thread, and returns its output: `asyncio.run`.
+///
+/// Tasks that are left then are dropped before it returns (their destructors still have the runtime around
+/// them); await those that matter.
+///
+/// # Panics
+///
+/// If the future panics, with that panic; inside another run on the same thread; and if the system has no
+/// descriptors left for a new runtime ([`Runtime::new`] gives an error instead).
+///
+/// ```
+/// assert_eq!(gather_runtime::run(async { 6 * 7 }), 42);
+/// ```
+#[track_caller]
+pub fn run<F: IntoFuture>(future: F) -> F::Output {
+    refuse_nesting("gather::run");
+    match Runtime::new() {
+        Ok(runtime) => runtime.block_on(future),
+        Err(error) => panic!("gather::run: cannot start a runtime: {error}"),
+    }
+}
+
+#[track_caller]
+fn refuse_nesting(what: &str) {
+    let runs = local::try_running(|_| ()).is_some();
+    assert!(
+        !runs,
+        "{what} was called inside another run on this thread. Inside a run, `.await` the future instead; code that \
+         cannot await can call it on a thread of its own, from `gather::spawn_blocking`"
+    );
+}
+
+/// A runtime that is kept: it can run one future after another, and its tasks go on from one to the next.
+///
+/// It stays on its thread. Dropping it drops its tasks, ends its idle threads, and wakes what waits for its
+/// sockets elsewhere, with an error.
+///
+/// ```
+/// let runtime = gather_runtime::Runtime::new()?;
+/// let task = runtime.block_on(async { gather_runtime::spawn(async { 1 }) });
+/// assert_eq!(runtime.block_on(task).unwrap(), 1);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct Runtime {
+    /// The tables, while the runtime does not run; those of the thread, while it does.
+    local: Local,
+    /// The loop. Borrowed while it runs.
+    event_loop: RefCell<EventLoop>,
+    id: RuntimeId,
+}
+
+impl Runtime {
+    /// A runtime with the settings of [`Builder::new`].
+    ///
+    /// # Errors
+    ///
+    /// If the system has no descriptors left (it needs three), or the process has as many runtimes as it can.
+    pub fn new() -> io::Result<Runtime> {
+        Builder::new().build()
+    }
+
+    /// The settings that can be changed.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// Runs a future to its end, and returns its output. Other tasks make progress while it runs.
+    ///
+    /// # Panics
+    ///
+    /// If the future panics, with that panic; and inside another run on the same thread.
+    #[track_caller]
+    pub fn block_on<F: IntoFuture>(&self, future: F) -> F::Output {
+        refuse_nesting("gather::Runtime::block_on");
+        let main = pin!(future.into_future());
+        let _entered = local::enter(&self.local);
+        let mut event_loop = self.event_loop.borrow_mut();
+        local::with_running("gather::Runtime::block_on", |local| event_loop.run(local, main))
+    }
+
+    /// The runtime as other threads can reach it.
+    pub fn handle(&self) -> Handle {
+        Handle::new(self.id)
+    }
+
+    /// What the runtime has counted.
+    pub fn metrics(&self) -> Metrics {
+        if self.local.id() == self.id { self.local.metrics() } else { self.handle().metrics() }
+    }
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime").field("id", &self.id.serial()).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        // On a thread that is ending there are no tables to exchange: then the tasks are dropped without a runtime.
+        let entered = local::enter(&self.local);
+        let ended = local::try_running(|local| self.end(local));
+        drop(entered);
+        if ended.is_none() {
+            self.end(&self.local);
+        }
+    }
+}
+
+impl Runtime {
+    /// Ends everything. Destructors that run may spawn, wake, cancel and panic: tasks first, while all is there.
+    fn end(&self, local: &Local) {
+        local.drop_tasks();
+        // From here on nothing comes from other threads. What was asked for is dropped, not done.
+        let commands = self.event_loop.borrow().receiver.close();
+        commands.into_iter().for_each(|command| contain(|| drop(command)));
+        local.drop_tasks();
+        if let Some(pool) = local.pool.take() {
+            contain(|| drop(pool.close()));
+        }
+        let sources = local.sources.borrow_mut().take_all();
+        for waker in sources.iter().flat_map(|readiness| readiness.set_gone()).flatten() {
+            contain(|| waker.wake());
+        }
+        // What is left in the tables are rows whose owners live elsewhere, and their wakers. Nobody may find this
+        // runtime while those are dropped.
+        local.set_id(RuntimeId::NONE);
+        let (groups, timers) = (local.groups.replace(Groups::new()), local.timers.replace(Wheel::new()));
+        contain(|| drop(groups));
+        contain(|| drop(timers));
+    }
+}
+
+/// What can be set of a runtime before it starts.
+///
+/// ```
+/// let runtime = gather_runtime::Builder::new().max_tasks(10_000).max_blocking_threads(4).build()?;
+/// assert_eq!(runtime.block_on(async { "ready" }), "ready");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Builder {
+    max_tasks: usize,
+    max_blocking_threads: usize,
+    event_capacity: usize,
+    virtual_clock: bool,
+    shuffle: Option<u64>,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Builder::new()
+    }
+}
+
+impl Builder {
+    /// The settings that [`run`](run()) and [`Runtime::new`] use.
+    pub fn new() -> Builder {
+        Builder {
+            max_tasks: usize::MAX,
+            max_blocking_threads: 64,
+            event_capacity: 256,
+            virtual_clock: false,
+            shuffle: None,
+        }
+    }
+
+    /// How many tasks there may be at once; then [`spawn`](crate::spawn) panics and
+    /// [`try_spawn`](crate::try_spawn) gives the future back. A task counts until its output is taken or its
+    /// handle dropped. Default: 268,435,455 (262,143 on a machine of 32 bits), which is also the most.
+    pub fn max_tasks(mut self, tasks: usize) -> Builder {
+        self.max_tasks = tasks;
+        self
+    }
+
+    /// How many threads the blocking pool may have, at least 1. Default: 64.
+    pub fn max_blocking_threads(mut self, threads: usize) -> Builder {
+        self.max_blocking_threads = threads;
+        self
+    }
+
+    /// How many events the system may report at once, at least 1; more come in the next turn. Default: 256, which
+    /// takes 3 kB.
+    pub fn event_capacity(mut self, events: usize) -> Builder {
+        self.event_capacity = events;
+        self
+    }
+
+    /// Runs on a clock that stands still while anything can run, and then leaps to the next deadline: for tests of
+    /// code that waits. While a thread of the blocking pool is at work it does not leap. It knows nothing of what
+    /// goes on outside, so a timeout around a real socket may be over before the peer had a chance.
+    ///
+    /// ```
+    /// use gather_runtime::{Builder, now, sleep};
+    /// use std::time::Duration;
+    ///
+    /// let day = Duration::from_secs(24 * 60 * 60);
+    /// Builder::new().virtual_clock(true).build()?.block_on(async {
+    ///     let start = now();
+    ///     sleep(day).await; // takes no time
+    ///     assert_eq!(now() - start, day);
+    /// });
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn virtual_clock(mut self, on: bool) -> Builder {
+        self.virtual_clock = on;
+        self
+    }
+
+    /// Polls the tasks of each turn in a random order that the seed decides: for tests that look for code that
+    /// depends on the order. The same seed gives the same order.
+    pub fn shuffle(mut self, seed: u64) -> Builder {
+        self.shuffle = Some(seed);
+        self
+    }
+
+    /// Makes the runtime.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no descriptors left (it needs three), or the process has as many runtimes as it can.
+    pub fn build(self) -> io::Result<Runtime> {
+        let (reactor, bell) = Reactor::new(self.event_capacity)?;
+        let registry = reactor.registry()?;
+        let receiver = Receiver::open(bell)?;
+        let id = receiver.id();
+        let local = Local::new();
+        local.set_id(id);
+        local.clock.start(self.virtual_clock);
+        local.tasks.borrow_mut().configure(self.max_tasks, self.shuffle);
+        local.sources.borrow_mut().configure(registry);
+        local.pool.replace(Some(Pool::new(self.max_blocking_threads)));
+        Ok(Runtime { local, event_loop: RefCell::new(EventLoop { receiver, reactor }), id })
+    }
+}

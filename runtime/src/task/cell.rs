@@ -1,0 +1,69 @@
+//! The box of a task: first it holds the future, then what the future gave. One allocation for both.
+//!
+//! The table does not know the types, so the box is behind a trait. The handle knows the type of the output and
+//! asks for it with a place to put it, an `Option` behind `dyn Any`: a check of a type id, and no unsafe code.
+//!
+//! Next: [`run`](super::run), how a task is polled.
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+
+use super::error::TaskError;
+
+/// A task whose types are forgotten.
+pub(super) type AnyTask = Pin<Box<dyn Erased>>;
+
+/// What the table asks of a task.
+pub(super) trait Erased {
+    /// Polls the future. A panic in it, or in its destructor when it is done, becomes the output.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// Moves the output into `place`, an `Option<Result<T, TaskError>>`, if there is one and the type is right.
+    fn take_output(self: Pin<&mut Self>, place: &mut dyn Any);
+}
+
+pin_project! {
+    #[project = CellProjection]
+    pub(super) enum Cell<F: Future> {
+        Future { #[pin] future: F },
+        Output { output: Option<Result<F::Output, TaskError>> },
+    }
+}
+
+impl<F: Future + 'static> Cell<F> {
+    pub(super) fn boxed(future: F) -> AnyTask {
+        Box::pin(Cell::Future { future })
+    }
+}
+
+impl<F: Future + 'static> Erased for Cell<F> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // The future is not used again after a panic, so nobody sees it in a broken state.
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            let CellProjection::Future { future } = self.as_mut().project() else { return Poll::Ready(()) };
+            let output = match future.poll(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(output) => output,
+            };
+            self.set(Cell::Output { output: Some(Ok(output)) });
+            Poll::Ready(())
+        }));
+        result.unwrap_or_else(|payload| {
+            let failed = Cell::Output { output: Some(Err(TaskError::panic(payload))) };
+            // The future's destructor may panic too; the first panic is the one that counts.
+            let _ = catch_unwind(AssertUnwindSafe(|| self.set(failed)));
+            Poll::Ready(())
+        })
+    }
+
+    fn take_output(self: Pin<&mut Self>, place: &mut dyn Any) {
+        if let (CellProjection::Output { output }, Some(place)) = (self.project(), place.downcast_mut()) {
+            *place = output.take();
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! What the user holds of a task.
+//!
+//! Next: [`wheel`](crate::wheel), where time begins.
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use super::cell::Cell;
+use super::error::{SpawnError, TaskError};
+use super::table::{Found, Key, Leftover, Tasks};
+use crate::local::{self, Local};
+use crate::mailbox::{self, Command, RuntimeId};
+
+/// Starts a task on the runtime of this thread, and returns its handle. It is first polled when the caller has
+/// let the loop go on. Neither the future nor its output needs to be `Send`.
+///
+/// Dropping the handle cancels the task; [`Task::detach`] lets it go on alone.
+///
+/// # Panics
+///
+/// If this thread runs no runtime, or the runtime has as many tasks as it may (see [`try_spawn`]).
+///
+/// ```
+/// gather_runtime::run(async {
+///     let task = gather_runtime::spawn(async { 6 * 7 });
+///     assert_eq!(task.await.unwrap(), 42);
+/// });
+/// ```
+#[inline]
+#[track_caller]
+pub fn spawn<F: Future + 'static>(future: F) -> Task<F::Output> {
+    match try_spawn(future) {
+        Ok(task) => task,
+        Err(error) => panic!("gather::spawn: {error}; `gather::try_spawn` gives the future back instead"),
+    }
+}
+
+/// Starts a task, as [`spawn`] does, unless the runtime has as many as [`Builder::max_tasks`] allows.
+///
+/// [`Builder::max_tasks`]: crate::Builder::max_tasks
+///
+/// # Errors
+///
+/// If there is no room. The future comes back in the error, not polled.
+///
+/// # Panics
+///
+/// If this thread runs no runtime.
+///
+/// ```
+/// let runtime = gather_runtime::Builder::new().max_tasks(1).build()?;
+/// runtime.block_on(async {
+///     let first = gather_runtime::try_spawn(async { 1 }).unwrap();
+///     let error = gather_runtime::try_spawn(async { 2 }).unwrap_err();
+///     assert_eq!(error.into_inner().await, 2); // run it here instead
+///     assert_eq!(first.await.unwrap(), 1);
+/// });
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[inline]
+#[track_caller]
+pub fn try_spawn<F: Future + 'static>(future: F) -> Result<Task<F::Output>, SpawnError<F>> {
+    local::with_running("gather::spawn", |local| {
+        if local.tasks.borrow().is_full() {
+            return Err(SpawnError { future, max_tasks: local.tasks.borrow().max() });
+        }
+        let key = local.tasks.borrow_mut().insert(Cell::boxed(future));
+        Ok(Task { reference: Reference { runtime: local.id(), key }, taken: false, output: PhantomData })
+    })
+}
+
+/// Which task of which runtime.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Reference {
+    runtime: RuntimeId,
+    key: Key,
+}
+
+impl Reference {
+    /// Does something to the task where it lives: now, if that is here, or else by a message. If its runtime is
+    /// gone, so is the task.
+    fn change(
+        self,
+        here: impl FnOnce(&mut Tasks, Key) -> Leftover,
+        elsewhere: impl FnOnce(u32, u64) -> Command,
+    ) {
+        let done = local::try_with(|local| {
+            let at_home = local.id() == self.runtime;
+            if at_home {
+                let leftover = here(&mut local.tasks.borrow_mut(), self.key);
+                local.clear_away(leftover);
+            }
+            at_home
+        });
+        if done != Some(true) {
+            let _ = mailbox::send(self.runtime, elsewhere(self.key.row, self.key.serial));
+        }
+    }
+
+    fn cancel(self) {
+        self.change(Tasks::cancel, |row, serial| Command::CancelTask { row, serial });
+    }
+}
+
+impl Local {
+    /// What another thread asked to be done to a task.
+    pub(crate) fn change_task(&self, command: Command) {
+        let leftover = {
+            let mut tasks = self.tasks.borrow_mut();
+            match command {
+                Command::CancelTask { row, serial } => tasks.cancel(Key { row, serial }),
+                Command::DropTask { row, serial } => tasks.drop_handle(Key { row, serial }),
+                Command::DetachTask { row, serial } => tasks.detach(Key { row, serial }),
+                _ => unreachable!("not about a task"),
+            }
+        };
+        self.clear_away(leftover);
+    }
+}
+
+/// A handle of a task, and a future of its output.
+///
+/// It gives `Ok` with the output, or a [`TaskError`] if the task panicked, was cancelled, or its runtime ended
+/// first. **Dropping it cancels the task**: the future is dropped before the drop of the handle returns (or, if
+/// it is being polled, as soon as that poll returns; or, if another task's destructor is running, after that).
+///
+/// The handle is a number. It may be moved to and dropped on any thread where its output may; it must be awaited
+/// on the thread of its runtime ([`Handle::spawn`](crate::Handle::spawn) gives one that may be awaited
+/// anywhere).
+#[must_use = "dropping a `Task` cancels it: await it, keep it, or `.detach()` it"]
+pub struct Task<T> {
+    reference: Reference,
+    /// Whether the output was taken: then there is nothing to cancel.
+    taken: bool,
+    output: PhantomData<T>,
+}
+
+/// A `Task` holds no `T`, so it never needs pinning.
+impl<T> Unpin for Task<T> {}
+
+impl<T> Task<T> {
+    /// Lets the task go on alone. Its output is dropped, and a panic in it is only reported by the panic hook.
+    pub fn detach(mut self) {
+        self.taken = true;
+        self.reference.change(Tasks::detach, |row, serial| Command::DetachTask { row, serial });
+    }
+
+    /// Cancels the task: its future is dropped now (or when the poll that is going on returns), and the handle
+    /// gives [`TaskError::is_cancelled`]. A task that is finished already keeps its output.
+    pub fn cancel(&self) {
+        self.reference.cancel();
+    }
+
+    /// Whether the output (or the error) is there, so that awaiting it does not wait. On a thread other than
+    /// its runtime's it is `false` until the runtime has ended.
+    pub fn is_finished(&self) -> bool {
+        let here = local::try_with(|local| {
+            (local.id() == self.reference.runtime)
+                .then(|| local.tasks.borrow().is_finished(self.reference.key))
+        });
+        here.flatten().unwrap_or_else(|| !mailbox::is_alive(self.reference.runtime))
+    }
+
+    /// A number for this task that no other task of the process ever has.
+    pub fn id(&self) -> TaskId {
+        TaskId(self.reference)
+    }
+
+    /// Something that can cancel the task and can be cloned and sent to other threads.
+    pub fn canceller(&self) -> Canceller {
+        Canceller(self.reference)
+    }
+}
+
+impl<T: 'static> Future for Task<T> {
+    type Output = Result<T, TaskError>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        assert!(!self.taken, "a `Task` was polled after it had given its output");
+        let Reference { runtime, key } = self.reference;
+        let waker = cx.waker().clone();
+        let found = local::try_with(|local| {
+            (local.id() == runtime).then(|| local.tasks.borrow_mut().poll_handle(key, waker))
+        });
+        let result = match found.flatten() {
+            Some(Found::Waiting { .. }) => return Poll::Pending,
+            Some(Found::Finished(mut task)) => {
+                let mut output = None;
+                task.as_mut().take_output(&mut output);
+                output.unwrap_or_else(|| Err(TaskError::cancelled()))
+            }
+            Some(Found::Cancelled) => Err(TaskError::cancelled()),
+            None if mailbox::is_alive(runtime) => panic!(
+                "a `Task` can only be awaited on the thread of its runtime; `Handle::spawn` gives a task that can \
+                 be awaited anywhere"
+            ),
+            None => Err(TaskError::cancelled()),
+        };
+        self.taken = true;
+        Poll::Ready(result)
+    }
+}
+
+impl<T> Drop for Task<T> {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.taken {
+            self.reference.change(Tasks::drop_handle, |row, serial| Command::DropTask { row, serial });
+        }
+    }
+}
+
+impl<T> fmt::Debug for Task<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task").field("id", &self.id()).field("finished", &self.is_finished()).finish()
+    }
+}
+
+/// Cancels a task from anywhere; see [`Task::canceller`]. It keeps nothing alive, and does nothing when the task
+/// is finished or gone.
+///
+/// ```
+/// gather_runtime::run(async {
+///     let task = gather_runtime::spawn(std::future::pending::<()>());
+///     let canceller = task.canceller();
+///     std::thread::spawn(move || canceller.cancel());
+///     assert!(task.await.unwrap_err().is_cancelled());
+/// });
+/// ```
+#[derive(Clone)]
+pub struct Canceller(Reference);
+
+impl Canceller {
+    /// Cancels the task, as [`Task::cancel`] does. From another thread it happens when the runtime's loop gets
+    /// to it, and the future is dropped on the runtime's thread.
+    pub fn cancel(&self) {
+        self.0.cancel();
+    }
+}
+
+impl fmt::Debug for Canceller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Canceller").field(&TaskId(self.0)).finish()
+    }
+}
+
+/// The number of a task: see [`Task::id`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TaskId(Reference);
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.0.runtime.serial(), self.0.key.serial)
+    }
+}
+
+impl fmt::Debug for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TaskId({self})")
+    }
+}

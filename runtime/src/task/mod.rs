@@ -1,0 +1,29 @@
+//! Tasks: futures that the runtime owns and polls.
+//!
+//! ```text
+//!              spawn                          poll: Ready, or a panic
+//!   future ──────────► Idle ◄────► Running ──────────────────────────► Finished ──► (the handle takes the output)
+//!                        │  poll:     │ 2                                  │ 3
+//!                        │  Pending   ▼                                    ▼
+//!                      1 └──────► Cancelled ──► (the handle reads it)    gone
+//!
+//!   1  cancelled while it waits: the future is dropped at once
+//!   2  cancelled while it is polled (by itself, then): dropped as soon as that poll returns
+//!   3  finished after the handle was dropped or detached: nothing is kept
+//! ```
+//!
+//! [`table`] is the table of rows and the ready queue, [`cell`] the box that holds first the future and then its
+//! output, [`handle`] what the user holds, [`error`] what can go wrong.
+//!
+//! Next: [`table`].
+
+mod cell;
+mod error;
+mod handle;
+mod run;
+mod table;
+
+pub use error::{SpawnError, TaskError};
+pub use handle::{Canceller, Task, TaskId, spawn, try_spawn};
+pub(crate) use run::BUDGET;
+pub(crate) use table::Tasks;

@@ -1,0 +1,41 @@
+//! Letting others have their turn.
+//!
+//! Next: [`reactor`](crate::reactor), where sockets wait.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// Lets every other task that is ready have its turn, once. For a long computation between awaits.
+///
+/// ```
+/// gather_runtime::run(async {
+///     for part in 0..3 {
+///         // .. compute a part ..
+///         gather_runtime::yield_now().await;
+///     }
+/// });
+/// ```
+pub fn yield_now() -> YieldNow {
+    YieldNow { yielded: false }
+}
+
+/// The future of [`yield_now`]. It works on any runtime.
+#[derive(Debug)]
+#[must_use = "it does nothing unless it is awaited"]
+pub struct YieldNow {
+    yielded: bool,
+}
+
+impl Future for YieldNow {
+    type Output = ();
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if std::mem::replace(&mut self.yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}

@@ -1,0 +1,334 @@
+//! Where timers wait: a hierarchical timing wheel (Varghese and Lauck, 1987), without limit.
+//!
+//! ```text
+//!  level 2   │  4096 … 8191 │  8192 … │ …        a slot of level k is 64^k ticks wide
+//!  level 1   │ 64 … 127 │ 128 … 191 │ …
+//!  level 0   │ 1 │ 2 │ 3 │ … │ 63 │            one tick: what is here is due at exactly that tick
+//! ```
+//!
+//! A timer goes where its deadline first differs from the present, six bits to a level; so putting one in is a
+//! count of leading zeros and a link in a list, and taking one out is an unlink. Both cost the same however many
+//! there are. When the present reaches a slot of a higher level, its timers move down, each at most once a level.
+//! Eleven levels hold every 64-bit tick, so nothing wraps and there is no list for what is far away.
+//!
+//! Timers fire in the order of their ticks, and within a tick in the order in which they were put in.
+//!
+//! A binary heap would be simpler, but a timeout that never fires costs it O(log n) twice, and that is what most
+//! timers are.
+//!
+//! Next: [`time`](crate::time), what users hold of it.
+
+use std::num::NonZeroU16;
+use std::task::Waker;
+
+use slab::Slab;
+
+/// The bits of a tick that one level looks at.
+const LEVEL_BITS: u32 = 6;
+/// The slots of a level.
+const SLOTS: usize = 1 << LEVEL_BITS;
+/// The levels: enough for all bits of a tick.
+const LEVELS: usize = u64::BITS.div_ceil(LEVEL_BITS) as usize;
+/// No timer.
+const NIL: u32 = u32::MAX;
+
+/// The timers of one runtime.
+pub(crate) struct Wheel {
+    /// A row for each timer.
+    timers: Slab<Timer>,
+    /// The lists of each level, made when the first timer is.
+    levels: Option<Box<[Level; LEVELS]>>,
+    /// The present: every timer that is due at this tick or before it has fired.
+    now: u64,
+    /// How many timers wait.
+    waiting: usize,
+}
+
+/// The slots of one level.
+#[derive(Clone, Copy)]
+struct Level {
+    /// A bit for each slot that has timers.
+    occupied: u64,
+    lists: [List; SLOTS],
+}
+
+/// The first and last timer of a slot. They mean nothing where the slot is not occupied.
+#[derive(Clone, Copy)]
+struct List {
+    first: u32,
+    last: u32,
+}
+
+/// One timer.
+struct Timer {
+    /// When it is due.
+    tick: u64,
+    /// Whom to wake then. `None` for a moment while it is being exchanged.
+    waker: Option<Waker>,
+    previous: u32,
+    next: u32,
+    /// The slot that it is in.
+    place: Place,
+}
+
+/// Which slot of which level, plus one; `FIRED` when the timer is in none any more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Place(NonZeroU16);
+
+const FIRED: Place = Place(NonZeroU16::MAX);
+
+impl Place {
+    fn new(level: usize, slot: usize) -> Place {
+        Place(NonZeroU16::MIN.saturating_add((level * SLOTS + slot) as u16))
+    }
+
+    fn level_and_slot(self) -> (usize, usize) {
+        let place = (self.0.get() - 1) as usize;
+        (place / SLOTS, place % SLOTS)
+    }
+}
+
+impl Wheel {
+    pub(crate) const fn new() -> Wheel {
+        Wheel { timers: Slab::new(), levels: None, now: 0, waiting: 0 }
+    }
+
+    /// How many timers wait.
+    pub(crate) fn len(&self) -> usize {
+        self.waiting
+    }
+
+    /// Puts a timer in, and returns its row. The row is the caller's until [`remove`](Wheel::remove).
+    pub(crate) fn insert(&mut self, tick: u64, waker: Waker) -> u32 {
+        let timer = Timer {
+            tick: tick.max(self.now.saturating_add(1)),
+            waker: Some(waker),
+            previous: NIL,
+            next: NIL,
+            place: FIRED,
+        };
+        let row = self.timers.insert(timer) as u32;
+        self.link(row);
+        self.waiting += 1;
+        row
+    }
+
+    /// Takes a timer out, fired or not. Its waker is for the caller to drop when nothing is borrowed.
+    pub(crate) fn remove(&mut self, row: u32) -> Option<Waker> {
+        if self.timers[row as usize].place != FIRED {
+            self.unlink(row);
+            self.waiting -= 1;
+        }
+        self.timers.remove(row as usize).waker
+    }
+
+    pub(crate) fn has_fired(&self, row: u32) -> bool {
+        self.timers[row as usize].place == FIRED
+    }
+
+    /// The waker of a timer.
+    pub(crate) fn waker_mut(&mut self, row: u32) -> &mut Option<Waker> {
+        &mut self.timers[row as usize].waker
+    }
+
+    /// A tick at which something is to be done, not later than the first timer is due: the wheel has to turn
+    /// there. Exactly the first timer's tick if that is near.
+    pub(crate) fn next_turn(&self) -> Option<u64> {
+        self.next_slot().map(|(_, _, start)| start)
+    }
+
+    /// Turns the wheel to `now`. Each timer that is due is taken from its slot, in order, and its waker given to
+    /// `fire`; its row stays until it is removed.
+    pub(crate) fn turn(&mut self, now: u64, mut fire: impl FnMut(Waker)) {
+        while let Some((level, slot, start)) = self.next_slot().filter(|(_, _, start)| *start <= now) {
+            self.now = start;
+            let mut row = self.take_list(level, slot);
+            while row != NIL {
+                let timer = &mut self.timers[row as usize];
+                let next = timer.next;
+                if level == 0 {
+                    timer.place = FIRED;
+                    self.waiting -= 1;
+                    if let Some(waker) = timer.waker.take() {
+                        fire(waker);
+                    }
+                } else {
+                    self.link(row);
+                }
+                row = next;
+            }
+        }
+        self.now = self.now.max(now);
+    }
+
+    /// The first slot that has timers, and the tick at which it starts.
+    fn next_slot(&self) -> Option<(usize, usize, u64)> {
+        if self.waiting == 0 {
+            return None;
+        }
+        let levels = self.levels.as_deref()?;
+        let level = levels.iter().position(|level| level.occupied != 0)?;
+        // A slot before the present would be one of the next round: there is none, its timers are a level up.
+        let slot = levels[level].occupied.trailing_zeros();
+        let low = level as u32 * LEVEL_BITS;
+        let above = self.now.checked_shr(low + LEVEL_BITS).unwrap_or(0);
+        let start = above.checked_shl(low + LEVEL_BITS).unwrap_or(0) | (slot as u64) << low;
+        Some((level, slot as usize, start))
+    }
+
+    /// Puts a timer at the end of the list of its slot. A timer of this very tick goes to level 0.
+    fn link(&mut self, row: u32) {
+        let tick = self.timers[row as usize].tick;
+        let differing = (tick ^ self.now) | 1;
+        let level = ((u64::BITS - 1 - differing.leading_zeros()) / LEVEL_BITS) as usize;
+        let slot = (tick >> (level as u32 * LEVEL_BITS)) as usize % SLOTS;
+        let levels = self.levels.get_or_insert_with(Level::make_all);
+        let previous = levels[level].push(slot, row);
+        if previous != NIL {
+            self.timers[previous as usize].next = row;
+        }
+        let timer = &mut self.timers[row as usize];
+        timer.previous = previous;
+        timer.next = NIL;
+        timer.place = Place::new(level, slot);
+    }
+
+    fn unlink(&mut self, row: u32) {
+        let Timer { previous, next, place, .. } = self.timers[row as usize];
+        let (level, slot) = place.level_and_slot();
+        let Some(levels) = &mut self.levels else { return };
+        let level = &mut levels[level];
+        match previous {
+            NIL => level.lists[slot].first = next,
+            previous => self.timers[previous as usize].next = next,
+        }
+        match next {
+            NIL => level.lists[slot].last = previous,
+            next => self.timers[next as usize].previous = previous,
+        }
+        if previous == NIL && next == NIL {
+            level.occupied &= !(1 << slot);
+        }
+    }
+
+    /// Empties a slot and returns the first of its timers, which are still linked to each other.
+    fn take_list(&mut self, level: usize, slot: usize) -> u32 {
+        let Some(levels) = &mut self.levels else { return NIL };
+        levels[level].occupied &= !(1 << slot);
+        levels[level].lists[slot].first
+    }
+}
+
+impl Level {
+    fn make_all() -> Box<[Level; LEVELS]> {
+        let empty = List { first: NIL, last: NIL };
+        Box::new([Level { occupied: 0, lists: [empty; SLOTS] }; LEVELS])
+    }
+
+    /// Puts a timer at the end of a list, and returns the one before it.
+    fn push(&mut self, slot: usize, row: u32) -> u32 {
+        let list = &mut self.lists[slot];
+        if self.occupied & (1 << slot) == 0 {
+            self.occupied |= 1 << slot;
+            *list = List { first: row, last: row };
+            return NIL;
+        }
+        std::mem::replace(&mut list.last, row)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Turns the wheel from turn to turn, and gives the ticks at which something fired, in order.
+    fn ticks_fired(wheel: &mut Wheel) -> Vec<u64> {
+        let mut fired = Vec::new();
+        while let Some(tick) = wheel.next_turn() {
+            wheel.turn(tick, |_| fired.push(tick));
+        }
+        fired
+    }
+
+    #[test]
+    fn timers_fire_at_their_very_tick_and_in_order_across_every_level() {
+        let mut wheel = Wheel::new();
+        let mut ticks = Vec::new();
+        for level in 0..LEVELS as u32 {
+            let start = 1u64 << (level * LEVEL_BITS);
+            let around =
+                [start.wrapping_sub(1), start, start + 1, start.saturating_mul(63), start.saturating_mul(64)];
+            ticks.extend(around.into_iter().filter(|tick| *tick > 0));
+        }
+        ticks.push(u64::MAX);
+        for tick in ticks.iter().rev() {
+            wheel.insert(*tick, Waker::noop().clone());
+        }
+        ticks.sort();
+        assert_eq!(ticks_fired(&mut wheel), ticks);
+    }
+
+    #[test]
+    fn a_timer_put_in_after_the_wheel_has_turned_far_fires_at_its_tick() {
+        let mut wheel = Wheel::new();
+        for power in 2..60 {
+            let now = (1u64 << power) - 3;
+            wheel.turn(now, |_| {});
+            wheel.insert(now + 7, Waker::noop().clone());
+            wheel.insert(now + 5, Waker::noop().clone());
+            assert_eq!(ticks_fired(&mut wheel), [now + 5, now + 7]);
+        }
+    }
+
+    #[test]
+    fn timers_of_one_tick_fire_in_the_order_in_which_they_were_put_in() {
+        let mut wheel = Wheel::new();
+        // The first waits on a high level and moves down before the second is put in.
+        let order = [Arc::new(Count(AtomicUsize::new(0))), Arc::new(Count(AtomicUsize::new(0)))];
+        wheel.insert(5000, order[0].clone().into());
+        wheel.turn(4990, |_| {});
+        wheel.insert(5000, order[1].clone().into());
+        let mut fired = Vec::new();
+        wheel.turn(5000, |waker| fired.push(waker));
+        assert!(fired[0].will_wake(&order[0].clone().into()));
+        assert!(fired[1].will_wake(&order[1].clone().into()));
+    }
+
+    #[test]
+    fn what_is_removed_does_not_fire_and_leaves_nothing() {
+        let count = Arc::new(Count(AtomicUsize::new(0)));
+        let mut wheel = Wheel::new();
+        let rows: Vec<u32> = (1..1000).map(|tick| wheel.insert(tick * 7, count.clone().into())).collect();
+        for row in rows {
+            wheel.remove(row);
+        }
+        assert_eq!((wheel.len(), wheel.next_turn(), Arc::strong_count(&count)), (0, None, 1));
+        assert!(wheel.levels.unwrap().iter().all(|level| level.occupied == 0));
+    }
+
+    #[test]
+    fn a_late_turn_fires_all_that_is_due_in_order_and_nothing_else() {
+        let mut wheel = Wheel::new();
+        let rows: Vec<u32> =
+            [9, 70, 69, 4096, 5000].map(|tick| wheel.insert(tick, Waker::noop().clone())).into();
+        let mut fired = 0;
+        wheel.turn(4999, |_| fired += 1);
+        assert_eq!(fired, 4);
+        assert_eq!(
+            rows.iter().map(|row| wheel.has_fired(*row)).collect::<Vec<_>>(),
+            [true, true, true, true, false]
+        );
+        assert_eq!(wheel.next_turn(), Some(5000));
+    }
+}
