@@ -8,7 +8,7 @@
 //!
 //! | row | floor |
 //! |---|---|
-//! | ready | [`InPlace`]: the futures in a `Vec`, each polled where it lies, with a waker that does nothing |
+//! | ready | [`InPlace`]: the futures in a `Vec`, polled where they lie, with a waker that does nothing |
 //! | yield, chain | [`ReadyQueue`]: the same, and a first-in-first-out queue of the indices that were woken |
 //! | spawn | [`BoxedQueue`]: one boxed future in a queue, its output in a slot |
 
@@ -22,7 +22,11 @@ use std::task::{Context, Poll, Wake, Waker};
 use crate::peers::{Child, Gathers, Spawns};
 use crate::spawning;
 
-/// Polls each future once, where it lies. Only for futures that are ready.
+/// Polls the futures in turn, where they lie, until all have ended.
+///
+/// It does what a gather by hand has to do: it does not know that they are ready, drops each when it has ended, keeps the outputs in
+/// order, and stops at the first error. (A loop that takes it for granted that each is ready at once and none fails, so that the
+/// compiler makes straight code of it, takes 1.0 ns; but that gathers nothing.)
 pub(crate) struct InPlace;
 
 impl Gathers for InPlace {
@@ -31,13 +35,21 @@ impl Gathers for InPlace {
     }
 
     async fn gather(&self, children: impl Iterator<Item = impl Child>) -> Vec<u64> {
-        let mut children: Vec<_> = children.collect();
+        let mut children: Vec<_> = children.map(Some).collect();
+        let mut outputs = vec![None; children.len()];
+        let mut running = children.len();
         let mut cx = Context::from_waker(Waker::noop());
-        let outputs = children.iter_mut().map(|child| match Pin::new(child).poll(&mut cx) {
-            Poll::Ready(output) => output.expect("no child fails"),
-            Poll::Pending => panic!("the floor of this row is only for futures that are ready"),
-        });
-        outputs.collect()
+        while running > 0 {
+            for (slot, place) in children.iter_mut().zip(&mut outputs) {
+                let Some(child) = slot else { continue };
+                if let Poll::Ready(output) = Pin::new(child).poll(&mut cx) {
+                    *slot = None;
+                    *place = Some(output.expect("no child fails"));
+                    running -= 1;
+                }
+            }
+        }
+        outputs.into_iter().flatten().collect()
     }
 }
 

@@ -48,17 +48,59 @@ impl<F> Unpin for Children<F> {}
 struct Slot<F> {
     /// The child.
     future: Option<F>,
+    /// What is known of it.
+    facts: Facts,
+}
+
+/// What is known of a slot.
+struct Facts {
     /// The child's index in the input; in a free slot, the number of the next free one.
     index: usize,
     /// Which of the children that had this slot: wakes for others are not for it.
     generation: u8,
 }
 
-/// A child that is in its slot.
-pub(crate) struct Child<'a, F> {
-    pub(crate) future: Pin<&'a mut Option<F>>,
-    pub(crate) index: usize,
-    pub(crate) generation: u8,
+/// A slot, found: with a child in it, or free.
+pub(crate) struct Found<'a, F> {
+    /// The slot's number.
+    pub(crate) number: u32,
+    /// The child, where it will stay.
+    future: Pin<&'a mut Option<F>>,
+    facts: &'a mut Facts,
+    /// The first slot of the list of free ones.
+    free: &'a mut u32,
+    /// How many slots have a child.
+    alive: &'a mut usize,
+}
+
+impl<F> Found<'_, F> {
+    /// The child.
+    #[inline]
+    pub(crate) fn future(&mut self) -> Option<Pin<&mut F>> {
+        self.future.as_mut().as_pin_mut()
+    }
+
+    /// The child's index in the input.
+    #[inline]
+    pub(crate) fn index(&self) -> usize {
+        self.facts.index
+    }
+
+    /// Which of the children that had this slot it is.
+    #[inline]
+    pub(crate) fn generation(&self) -> u8 {
+        self.facts.generation
+    }
+
+    /// Drops the child, which must be there, and frees the slot.
+    #[inline]
+    pub(crate) fn finish(mut self) {
+        debug_assert!(self.future.is_some(), "a free slot is not freed again");
+        self.future.set(None);
+        self.facts.generation = next_generation(self.facts.generation);
+        self.facts.index = std::mem::replace(self.free, self.number) as usize;
+        *self.alive -= 1;
+    }
 }
 
 /// The chunk and the offset in it of a slot.
@@ -106,67 +148,51 @@ impl<F> Children<F> {
         self.chunks.push(Vec::with_capacity(wanted));
     }
 
-    /// Puts a child into a slot, and returns the slot. Call it only if the children are not full.
+    /// Puts a child into a free slot. Call it only if the children are not full.
     #[inline]
-    pub(crate) fn insert(&mut self, index: usize, future: F) -> u32 {
-        self.alive += 1;
+    pub(crate) fn insert(&mut self, index: usize, future: F) -> Found<'_, F> {
         if self.free == NONE {
-            let slot = self.opened;
-            let (chunk, offset) = place(slot);
-            let chunk = &mut self.chunks[chunk];
-            // A push beyond the capacity would move the chunk. That must not happen, so it is checked here, once
-            // for each new slot.
-            assert!(chunk.len() == offset && offset < chunk.capacity(), "no chunk is ever grown");
-            chunk.push(Slot { future: Some(future), index, generation: self.first_generation });
-            self.opened += 1;
-            return slot;
+            self.open_slot();
         }
         let number = self.free;
-        let (chunk, offset) = place(number);
-        let slot = &mut self.chunks[chunk][offset];
-        self.free = slot.index as u32;
-        slot.future = Some(future);
-        slot.index = index;
-        number
+        let mut slot = self.find(number).expect("a free slot was opened");
+        // It is `None` now: this drops nothing.
+        slot.future.set(Some(future));
+        *slot.free = std::mem::replace(&mut slot.facts.index, index) as u32;
+        *slot.alive += 1;
+        slot
     }
 
-    /// The slot, with or without a child in it; `None` if it was never opened.
+    /// Puts the next slot of the last chunk into the list of free ones.
+    #[cold]
+    fn open_slot(&mut self) {
+        let number = self.opened;
+        let (chunk, offset) = place(number);
+        let chunk = &mut self.chunks[chunk];
+        // A push beyond the capacity would move the chunk, and the children in it.
+        assert!(chunk.len() == offset && offset < chunk.capacity(), "no chunk is ever grown");
+        let facts = Facts { index: self.free as usize, generation: self.first_generation };
+        chunk.push(Slot { future: None, facts });
+        self.free = number;
+        self.opened += 1;
+    }
+
+    /// Finds a slot by its number; `None` if it was never opened.
     #[inline]
-    pub(crate) fn get(&mut self, slot: u32) -> Option<Child<'_, F>> {
-        let (chunk, offset) = place(slot);
-        let slot = self.chunks.get_mut(chunk)?.get_mut(offset)?;
+    pub(crate) fn find(&mut self, number: u32) -> Option<Found<'_, F>> {
+        let (chunk, offset) = place(number);
+        let Slot { future, facts } = self.chunks.get_mut(chunk)?.get_mut(offset)?;
         // SAFETY: the future does not move from here until it is dropped in place.
-        // 1. It is in the buffer of a chunk, which is neither grown (`insert` asserts that there is capacity) nor
+        // 1. It is in the buffer of a chunk, which is neither grown (`open_slot` asserts that there is capacity) nor
         //    shrunk, truncated or sorted; `chunks` may grow, and then moves the chunks' pointers, not their buffers.
-        // 2. Nothing in this file, the only one that can reach a slot, moves out of `future` or swaps it: `insert`
-        //    writes to it only in a free slot, where it is `None`, and all else goes through this pin.
+        // 2. This is the only way to the future of a slot that is in a chunk, for this file too: what puts a future
+        //    in or drops it goes through this pin.
         // 3. It is dropped in place, by `Pin::set` or with its chunk, before the memory is given back. If the
         //    `Children` are leaked, so are the chunks.
         // 4. `Children` is `Unpin` by a safe implementation: moving it moves no buffer.
         // Attacked by the tests below and by `tests/tests/pinning.rs`.
-        let future = unsafe { Pin::new_unchecked(&mut slot.future) };
-        Some(Child { future, index: slot.index, generation: slot.generation })
-    }
-
-    /// Drops the child in a slot, and frees the slot.
-    #[inline]
-    pub(crate) fn remove(&mut self, number: u32) {
-        let Some(mut child) = self.get(number) else { return };
-        let was_there = child.future.is_some();
-        child.future.set(None);
-        if was_there {
-            self.free_slot(number);
-        }
-    }
-
-    #[inline]
-    fn free_slot(&mut self, number: u32) {
-        let (chunk, offset) = place(number);
-        let slot = &mut self.chunks[chunk][offset];
-        slot.generation = next_generation(slot.generation);
-        slot.index = self.free as usize;
-        self.free = number;
-        self.alive -= 1;
+        let future = unsafe { Pin::new_unchecked(future) };
+        Some(Found { number, future, facts, free: &mut self.free, alive: &mut self.alive })
     }
 
     /// Drops all children, in the order of their slots, and gives the memory back. A destructor that panics keeps
@@ -178,8 +204,8 @@ impl<F> Children<F> {
             let drop_the_rest = || {
                 while next < self.opened {
                     next += 1; // before the drop: it may panic
-                    if let Some(mut child) = self.get(next - 1) {
-                        child.future.set(None);
+                    if let Some(mut slot) = self.find(next - 1) {
+                        slot.future.set(None);
                     }
                 }
             };
@@ -232,8 +258,8 @@ mod tests {
 
     /// Notes where the child in a slot is, or checks that it is still there.
     fn look(children: &mut Children<RefCell<Immovable<'_>>>, slot: u32) {
-        let child = children.get(slot).unwrap();
-        let future = child.future.as_ref().get_ref().as_ref().unwrap();
+        let mut slot = children.find(slot).unwrap();
+        let future = slot.future().unwrap().into_ref().get_ref();
         let address = future.borrow().address();
         let seen_at = future.borrow_mut().seen_at.replace(address);
         assert!(seen_at.is_none_or(|seen_at| seen_at == address), "it was moved");
@@ -250,17 +276,21 @@ mod tests {
                 if children.is_full() {
                     children.add_chunk(usize::MAX);
                 }
-                let slot = children.insert(index, make());
+                let slot = children.insert(index, make()).number;
                 look(&mut children, slot);
                 count += 1;
             }
             let mut moved = Box::new(children);
             for slot in (0..moved.opened).filter(|slot| slot % 3 == round % 3) {
-                moved.remove(slot);
+                if let Some(mut slot) = moved.find(slot) {
+                    if slot.future().is_some() {
+                        slot.finish();
+                    }
+                }
             }
             children = *moved;
             for slot in 0..children.opened {
-                if children.get(slot).unwrap().future.is_some() {
+                if children.find(slot).unwrap().future().is_some() {
                     look(&mut children, slot);
                 }
             }
@@ -277,12 +307,12 @@ mod tests {
             if children.is_full() {
                 children.add_chunk(if index == 0 { 2 } else { usize::MAX });
             }
-            slots.push(children.insert(index, index));
+            slots.push(children.insert(index, index).number);
             assert!(children.chunks.iter().all(|chunk| chunk.len() <= chunk.capacity()));
         }
         for (index, slot) in slots.into_iter().enumerate() {
-            let child = children.get(slot).unwrap();
-            assert_eq!((child.index, *child.future.get_mut()), (index, Some(index)));
+            let mut slot = children.find(slot).unwrap();
+            assert_eq!((slot.index(), *slot.future().unwrap()), (index, index));
         }
         assert_eq!(children.len(), 100);
     }
@@ -292,7 +322,7 @@ mod tests {
     fn a_child_too_many_is_refused_instead_of_moving_the_others() {
         let mut children = Children::new();
         children.add_chunk(1);
-        (0..33).for_each(|index| assert_eq!(children.insert(index, ()) as usize, index));
+        (0..33).for_each(|index| assert_eq!(children.insert(index, ()).number as usize, index));
     }
 
     #[test]

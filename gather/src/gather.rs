@@ -22,7 +22,7 @@ use std::task::{Context, Poll};
 
 use gather_runtime::group::{Entry, Group, Woken, spend};
 
-use crate::children::Children;
+use crate::children::{Children, Found};
 use crate::ordered::Ordered;
 use crate::policy::{Capture, FailFast, Kept, Policy};
 
@@ -64,61 +64,64 @@ const BURST: usize = 32;
 /// });
 /// assert_eq!(greetings.unwrap(), ["hello ann", "hello bob", "hello cay"]);
 /// ```
-pub fn gather<I>(futures: I) -> Gather<I::IntoIter, FailFast>
+pub fn gather<I>(futures: I) -> Gather<SiblingsOf<I>, FailFast>
 where
     I: IntoIterator,
     I::Item: Future,
 {
-    Gather {
+    let siblings = Siblings {
         input: Some(futures.into_iter()),
         started: 0,
         children: Children::new(),
         kept: Kept(Ordered::new()),
         group: Group::new(),
         limit: usize::MAX,
-        policy: FailFast,
         is_over: false,
-    }
+    };
+    Gather { siblings, policy: FailFast }
 }
 
-/// The future of [`gather()`].
+/// The future of [`gather()`]: its children, and the mode, which says what is done with their outputs.
 #[must_use = "a gather does nothing unless it is awaited"]
-pub struct Gather<I, P>
-where
-    I: Iterator,
-    I::Item: Future,
-{
+pub struct Gather<S, P> {
+    siblings: S,
+    policy: P,
+}
+
+/// The children of a gather: those to come from `I`, those that run (of type `F`), and the outputs (of type `O`) so
+/// far.
+///
+/// It has the types `F` and `O` as parameters of its own, though `I` decides them, and no bounds: the compiler can
+/// prove that an `async` block that awaits a gather is `Send` only if there is no bound with a borrow in it to prove
+/// on the way ([rust#102211](https://github.com/rust-lang/rust/issues/102211)).
+pub struct Siblings<I, F, O> {
     /// Where children come from; `None` when there are no more.
     input: Option<I>,
     /// How many children were taken from the input.
     started: usize,
     /// The children that have started and have not finished.
-    children: Children<I::Item>,
+    children: Children<F>,
     /// The outputs so far.
-    kept: Kept<<I::Item as Future>::Output>,
+    kept: Kept<O>,
     /// The runtime's side: who was woken.
     group: Group,
     /// How many children there may be.
     limit: usize,
-    /// What is done with the outputs.
-    policy: P,
     /// Whether the result was given.
     is_over: bool,
 }
 
-/// The children are pinned where they are, on the heap, and nothing else is ever pinned.
-impl<I, P> Unpin for Gather<I, P>
-where
-    I: Iterator,
-    I::Item: Future,
-{
-}
+/// The [`Siblings`] of a gather whose input is an `I`.
+pub type SiblingsOf<I> = Siblings<
+    <I as IntoIterator>::IntoIter,
+    <I as IntoIterator>::Item,
+    <<I as IntoIterator>::Item as Future>::Output,
+>;
 
-impl<I, P> Gather<I, P>
-where
-    I: Iterator,
-    I::Item: Future,
-{
+/// The children are pinned where they are, on the heap, and nothing else is ever pinned.
+impl<I, F, O, P> Unpin for Gather<Siblings<I, F, O>, P> {}
+
+impl<I, F, O, P> Gather<Siblings<I, F, O>, P> {
     /// Lets at most `limit` children run at once. The next is taken from the input when one has finished, so the
     /// input may be endless, or expensive.
     ///
@@ -128,7 +131,7 @@ where
     #[track_caller]
     pub fn limit(mut self, limit: usize) -> Self {
         assert!(limit > 0, "gather: limit(0) would let no child run; the smallest limit is 1");
-        self.limit = limit;
+        self.siblings.limit = limit;
         self
     }
 
@@ -144,19 +147,44 @@ where
     /// assert_eq!(numbers.success_count(), 2);
     /// assert_eq!(numbers.compound_error().unwrap().to_string(), "1 of 3 failed: #1: invalid digit found in string");
     /// ```
-    pub fn capture(mut self) -> Gather<I, Capture> {
-        Gather {
-            input: self.input.take(),
-            started: self.started,
-            children: std::mem::replace(&mut self.children, Children::new()),
-            kept: std::mem::replace(&mut self.kept, Kept(Ordered::new())),
-            group: std::mem::take(&mut self.group),
-            limit: self.limit,
-            policy: Capture,
-            is_over: self.is_over,
+    pub fn capture(self) -> Gather<Siblings<I, F, O>, Capture> {
+        Gather { siblings: self.siblings, policy: Capture }
+    }
+}
+
+impl<I, P> Future for Gather<Siblings<I, I::Item, <I::Item as Future>::Output>, P>
+where
+    I: Iterator,
+    I::Item: Future,
+    P: Policy<<I::Item as Future>::Output>,
+{
+    type Output = P::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<P::Output> {
+        let Gather { siblings, policy } = &mut *self;
+        assert!(!siblings.is_over, "a gather was polled after it had given its result");
+        // Nothing of the gather is used after a panic, except to drop it.
+        match catch_unwind(AssertUnwindSafe(|| siblings.advance(policy, cx))) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(output)) => {
+                // The result stands; a destructor that panics now has been reported by the panic hook.
+                forget_panic(siblings.release());
+                Poll::Ready(output)
+            }
+            Err(panic) => {
+                forget_panic(siblings.release());
+                resume_unwind(panic)
+            }
         }
     }
+}
 
+/// Another panic goes first. The payload is leaked: its destructor could panic, too.
+fn forget_panic(panic: Option<Box<dyn Any + Send>>) {
+    std::mem::forget(panic);
+}
+
+impl<I, F, O> Siblings<I, F, O> {
     /// Drops everything that there is, children first, and gives the first panic of a destructor.
     fn release(&mut self) -> Option<Box<dyn Any + Send>> {
         self.is_over = true;
@@ -168,81 +196,110 @@ where
     }
 }
 
-impl<I, P> Future for Gather<I, P>
-where
-    I: Iterator,
-    I::Item: Future,
-    P: Policy<<I::Item as Future>::Output>,
-{
-    type Output = P::Output;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<P::Output> {
-        assert!(!self.is_over, "a gather was polled after it had given its result");
-        let this = &mut *self;
-        // Nothing of the gather is used after a panic, except to drop it.
-        match catch_unwind(AssertUnwindSafe(|| this.advance(cx))) {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(output)) => {
-                // The result stands; a destructor that panics now has been reported by the panic hook.
-                drop(this.release());
-                Poll::Ready(output)
-            }
-            Err(panic) => {
-                drop(this.release());
-                resume_unwind(panic)
+impl<I, F, O> Drop for Siblings<I, F, O> {
+    fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
+        if let Some(panic) = self.release() {
+            // As with a `Vec`: every destructor has run, and then the panic goes on, unless one is going on already.
+            if std::thread::panicking() {
+                forget_panic(Some(panic));
+            } else {
+                resume_unwind(panic);
             }
         }
     }
 }
 
-impl<I, P> Gather<I, P>
+impl<I> Siblings<I, I::Item, <I::Item as Future>::Output>
 where
     I: Iterator,
     I::Item: Future,
-    P: Policy<<I::Item as Future>::Output>,
 {
+    /// Starts and polls children in turn until there is nothing to do, or it is the others' turn.
     #[inline]
-    fn advance(&mut self, cx: &mut Context<'_>) -> Poll<P::Output> {
+    fn advance<P>(&mut self, policy: &mut P, cx: &mut Context<'_>) -> Poll<P::Output>
+    where
+        P: Policy<<I::Item as Future>::Output>,
+    {
         if let Entry::New { first_generation } = self.group.enter(cx) {
             self.prepare(first_generation);
         }
-        loop {
-            let mut polled = 0;
-            while polled < BURST && self.has_room() {
-                let Some(future) = self.input.as_mut().and_then(Iterator::next) else {
-                    self.input = None;
-                    break;
-                };
-                polled += 1;
-                if let ControlFlow::Break(output) = self.start(future) {
-                    return Poll::Ready(output);
-                }
-                if !spend() {
-                    self.group.leave(cx, true);
-                    return Poll::Pending;
-                }
+        let progress = loop {
+            match self.start_some(policy) {
+                Progress::More => {}
+                progress => break progress,
             }
-            if self.input.is_none() && self.children.len() == 0 {
-                let kept = std::mem::replace(&mut self.kept, Kept(Ordered::new()));
-                return Poll::Ready(self.policy.finish(kept));
+            match self.poll_some(policy) {
+                Progress::More => {}
+                progress => break progress,
             }
-            for _ in 0..BURST {
-                let Some(woken) = self.group.next() else {
-                    if polled < BURST && !self.has_room() && self.children.len() > 0 {
-                        self.group.leave(cx, false);
-                        return Poll::Pending;
-                    }
-                    break;
-                };
-                if let ControlFlow::Break(output) = self.poll_woken(woken) {
-                    return Poll::Ready(output);
-                }
-                if !spend() {
-                    self.group.leave(cx, true);
-                    return Poll::Pending;
-                }
+        };
+        match progress {
+            Progress::Over(output) => return Poll::Ready(output),
+            Progress::More | Progress::Spent => self.group.leave(cx, true),
+            Progress::Idle => self.group.leave(cx, false),
+        }
+        Poll::Pending
+    }
+
+    /// Starts children while there is room.
+    #[inline]
+    fn start_some<P>(&mut self, policy: &mut P) -> Progress<P::Output>
+    where
+        P: Policy<<I::Item as Future>::Output>,
+    {
+        for _ in 0..BURST {
+            if self.children.len() >= self.limit {
+                return Progress::More;
+            }
+            let Some(future) = self.input.as_mut().and_then(Iterator::next) else {
+                return self.end_input(policy);
+            };
+            if let ControlFlow::Break(output) = self.start(future, policy) {
+                return Progress::Over(output);
+            }
+            if !spend() {
+                return Progress::Spent;
             }
         }
+        Progress::More
+    }
+
+    /// There are no more children to start: are there any to wait for?
+    fn end_input<P>(&mut self, policy: &mut P) -> Progress<P::Output>
+    where
+        P: Policy<<I::Item as Future>::Output>,
+    {
+        self.input = None;
+        if self.children.len() > 0 {
+            return Progress::More;
+        }
+        let kept = std::mem::replace(&mut self.kept, Kept(Ordered::new()));
+        Progress::Over(policy.finish(kept))
+    }
+
+    /// Polls children that were woken.
+    #[inline]
+    fn poll_some<P>(&mut self, policy: &mut P) -> Progress<P::Output>
+    where
+        P: Policy<<I::Item as Future>::Output>,
+    {
+        for _ in 0..BURST {
+            let Some(woken) = self.group.next() else {
+                let can_start = self.children.len() < self.limit && self.input.is_some();
+                let is_done = self.children.len() == 0;
+                return if can_start || is_done { Progress::More } else { Progress::Idle };
+            };
+            if let ControlFlow::Break(output) = self.poll_woken(woken, policy) {
+                return Progress::Over(output);
+            }
+            if !spend() {
+                return Progress::Spent;
+            }
+        }
+        Progress::More
     }
 
     /// The group is new on this runtime: it has to know how many children there can be, and children that were
@@ -259,78 +316,75 @@ where
         }
     }
 
-    #[inline]
-    fn has_room(&self) -> bool {
-        self.input.is_some() && self.children.len() < self.limit
-    }
-
     /// Puts a child into a slot and polls it.
     #[inline]
-    fn start(&mut self, future: I::Item) -> ControlFlow<P::Output> {
+    fn start<P>(&mut self, future: I::Item, policy: &mut P) -> ControlFlow<P::Output>
+    where
+        P: Policy<<I::Item as Future>::Output>,
+    {
         if self.children.is_full() {
             self.children.add_chunk(self.limit);
             self.group.grow(self.children.capacity());
         }
-        let slot = self.children.insert(self.started, future);
+        let index = self.started;
         self.started += 1;
-        self.poll_child(slot)
+        let child = self.children.insert(index, future);
+        poll_child(child, &self.group, policy, &mut self.kept)
     }
 
     /// Polls a child that was woken, unless it is gone.
     #[inline]
-    fn poll_woken(&mut self, woken: Woken) -> ControlFlow<P::Output> {
-        match self.children.get(woken.child) {
-            Some(child) if child.future.is_some() && woken.is_for(child.generation) => {
-                self.poll_child(woken.child)
+    fn poll_woken<P>(&mut self, woken: Woken, policy: &mut P) -> ControlFlow<P::Output>
+    where
+        P: Policy<<I::Item as Future>::Output>,
+    {
+        match self.children.find(woken.child) {
+            Some(child) if woken.is_for(child.generation()) => {
+                poll_child(child, &self.group, policy, &mut self.kept)
             }
             _ => ControlFlow::Continue(()),
         }
     }
+}
 
-    #[inline]
-    fn poll_child(&mut self, slot: u32) -> ControlFlow<P::Output> {
-        let Some(mut child) = self.children.get(slot) else { return ControlFlow::Continue(()) };
-        let Some(future) = child.future.as_mut().as_pin_mut() else { return ControlFlow::Continue(()) };
-        let waker = self.group.waker(slot, child.generation);
-        let index = child.index;
-        match future.poll(&mut Context::from_waker(&waker)) {
-            Poll::Pending => ControlFlow::Continue(()),
-            Poll::Ready(output) => {
-                self.children.remove(slot);
-                self.policy.judge(index, output, &mut self.kept)
-            }
+/// Polls the child in a slot, if there is one. When it is ready it is dropped, and its output judged.
+#[inline]
+fn poll_child<F: Future, P: Policy<F::Output>>(
+    mut child: Found<'_, F>,
+    group: &Group,
+    policy: &mut P,
+    kept: &mut Kept<F::Output>,
+) -> ControlFlow<P::Output> {
+    let waker = group.waker(child.number, child.generation());
+    let Some(future) = child.future() else { return ControlFlow::Continue(()) };
+    match future.poll(&mut Context::from_waker(&waker)) {
+        Poll::Pending => ControlFlow::Continue(()),
+        Poll::Ready(output) => {
+            let index = child.index();
+            child.finish();
+            policy.judge(index, output, kept)
         }
     }
 }
 
-impl<I, P> Drop for Gather<I, P>
-where
-    I: Iterator,
-    I::Item: Future,
-{
-    fn drop(&mut self) {
-        if self.is_over {
-            return;
-        }
-        if let Some(panic) = self.release() {
-            // As with a `Vec`: every destructor has run, and then the panic goes on, unless one is going on already.
-            if !std::thread::panicking() {
-                resume_unwind(panic);
-            }
-        }
-    }
+/// How far a gather came.
+enum Progress<O> {
+    /// It has its result.
+    Over(O),
+    /// There may be more to do.
+    More,
+    /// The budget is spent.
+    Spent,
+    /// Every child waits.
+    Idle,
 }
 
-impl<I, P: fmt::Debug> fmt::Debug for Gather<I, P>
-where
-    I: Iterator,
-    I::Item: Future,
-{
+impl<I, F, O, P: fmt::Debug> fmt::Debug for Gather<Siblings<I, F, O>, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gather")
             .field("mode", &self.policy)
-            .field("started", &self.started)
-            .field("running", &self.children.len())
+            .field("started", &self.siblings.started)
+            .field("running", &self.siblings.children.len())
             .finish_non_exhaustive()
     }
 }

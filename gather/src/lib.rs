@@ -8,7 +8,7 @@ mod ordered;
 mod outcomes;
 mod policy;
 
-pub use crate::gather::{Gather, gather};
+pub use crate::gather::{Gather, Siblings, SiblingsOf, gather};
 pub use gather_runtime::*;
 pub use outcomes::{GatherError, Outcomes};
 pub use policy::{Capture, FailFast, Kept, Policy};

@@ -31,7 +31,7 @@ impl<T> Ordered<T> {
     }
 
     /// Puts an output in its place. Each index comes once.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn insert(&mut self, index: usize, output: T) {
         if index == self.done.len() && self.ahead.is_empty() {
             self.done.push(output);
@@ -40,6 +40,7 @@ impl<T> Ordered<T> {
         }
     }
 
+    #[cold]
     fn insert_ahead(&mut self, index: usize, output: T) {
         let offset = index - self.done.len();
         if self.ahead.len() <= offset {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   ┌─► 1 the main future, if it was woken
-//!   │   2 the tasks that were ready when the turn began
+//!   │   2 the tasks that were ready when the turn began; then who has yielded is woken
 //!   ├───  work is left, and the round is not due: the next turn
 //!   │   3 wakes and commands from other threads
 //!   │   4 timers that are due
@@ -64,6 +64,7 @@ impl EventLoop {
                 work += 1 + BUDGET - local.budget();
             }
             work += local.run_ready();
+            local.wake_deferred();
             if work < ROUND && local.has_ready() {
                 continue;
             }
@@ -135,10 +136,7 @@ fn fire_due(local: &Local) {
     // What is ours is marked while the timers are borrowed: that runs no user's code. The rest waits.
     local.timers.borrow_mut().turn(tick, |waker| {
         local.counters.timers_fired.add(1);
-        match waker::id_of(&waker) {
-            Some(id) if local.is_home_of(id) => foreign.extend(local.mark(id)),
-            _ => foreign.push(waker),
-        }
+        foreign.extend(local.mark_waker(waker));
     });
     foreign.into_iter().for_each(wake::wake_contained);
 }

@@ -33,7 +33,6 @@ use slab::Slab;
 use crate::id::{CHILD_GENERATION_BITS, Id, MAX_CHILDREN, MAX_GROUPS, Target};
 use crate::local::{self, Local};
 use crate::mailbox::{self, Command, RuntimeId};
-use crate::wake::Parent;
 use crate::waker;
 
 /// The bits of a link that hold the number of the next child; the bits above hold the woken generation.
@@ -78,7 +77,7 @@ struct Row {
     /// Whether the parent knows that there is something to poll.
     told: bool,
     /// Whom to wake when the first child is queued.
-    parent: Parent,
+    parent: Option<Waker>,
 }
 
 impl Groups {
@@ -97,26 +96,25 @@ impl Groups {
         );
         let generation = self.next_generation;
         self.next_generation = next_generation(generation);
-        let row = Row { links: Vec::new(), head: END, tail: END, told: false, parent: Parent::None };
+        let row = Row { links: Vec::new(), head: END, tail: END, told: false, parent: None };
         (self.rows.insert(row) as u32, generation)
     }
 
     /// Removes a group; its foreign parent, if any, is for the caller to drop when nothing is borrowed.
-    pub(crate) fn remove(&mut self, group: u32) -> Parent {
-        self.rows.try_remove(group as usize).map_or(Parent::None, |row| row.parent)
+    pub(crate) fn remove(&mut self, group: u32) -> Option<Waker> {
+        self.rows.try_remove(group as usize)?.parent
     }
 
     /// Queues a child, and returns the parent if it is to be woken.
     #[inline]
-    pub(crate) fn push(&mut self, group: u32, child: u32, generation: u8) -> Parent {
-        let Some(row) = self.rows.get_mut(group as usize) else { return Parent::None };
-        let Some(link) = row.links.get_mut(child as usize) else { return Parent::None };
-        let queued_generation = (*link >> NEXT_BITS) as u8;
+    pub(crate) fn push(&mut self, group: u32, child: u32, generation: u8) -> Option<Waker> {
+        let row = self.rows.get_mut(group as usize)?;
+        let link = row.links.get_mut(child as usize)?;
         if *link & IDLE != IDLE {
-            if queued_generation != generation {
+            if (*link >> NEXT_BITS) as u8 != generation {
                 *link &= IDLE; // ANY_GENERATION
             }
-            return Parent::None;
+            return None;
         }
         *link = (generation as u32) << NEXT_BITS | END;
         if row.head == END {
@@ -127,13 +125,13 @@ impl Groups {
         }
         row.tail = child;
         if row.told {
-            return Parent::None;
+            return None;
         }
         row.told = true;
-        match row.parent {
-            Parent::Local(id) => Parent::Local(id),
+        match row.parent.as_ref().and_then(waker::id_of) {
+            Some(id) => Some(waker::new(id)),
             // Waking consumes a foreign waker; the poll that follows leaves another.
-            ref mut parent => std::mem::take(parent),
+            None => row.parent.take(),
         }
     }
 
@@ -269,7 +267,7 @@ impl Group {
             count <= MAX_CHILDREN,
             "gather: more than {MAX_CHILDREN} children at once in one gather; `.limit(n)` keeps fewer alive"
         );
-        local::with_running("a gather", |local| {
+        local::with(|local| {
             let links = &mut local.groups.borrow_mut().rows[self.row as usize].links;
             if links.len() < count as usize {
                 links.resize(count as usize, IDLE);
@@ -279,7 +277,7 @@ impl Group {
 
     /// Queues every child that [`grow`](Group::grow) made room for, as if each had been woken.
     pub fn push_all(&self) {
-        local::with_running("a gather", |local| {
+        local::with(|local| {
             let mut groups = local.groups.borrow_mut();
             for child in 0..groups.rows[self.row as usize].links.len() as u32 {
                 groups.push(self.row, child, ANY_GENERATION);
@@ -301,7 +299,7 @@ impl Group {
         reason = "it takes &self: children wake themselves while it runs"
     )]
     pub fn next(&self) -> Option<Woken> {
-        local::with_running("a gather", |local| {
+        local::with(|local| {
             debug_assert_eq!(self.runtime, local.id(), "next() outside enter() and leave()");
             local.groups.borrow_mut().pop(self.row)
         })
@@ -311,7 +309,7 @@ impl Group {
     /// woken so that it polls again when others had their turn.
     #[inline]
     pub fn leave(&self, cx: &Context<'_>, more: bool) {
-        let again = local::with_running("a gather", |local| {
+        let again = local::with(|local| {
             let row = &mut local.groups.borrow_mut().rows[self.row as usize];
             row.told = more || row.head != END;
             row.told
@@ -328,9 +326,7 @@ impl Group {
         if runtime == RuntimeId::NONE {
             return;
         }
-        let parent =
-            local::try_with(|local| (local.id() == runtime).then(|| local.groups.borrow_mut().remove(row)));
-        match parent.flatten() {
+        match local::with_home(runtime, |local| local.groups.borrow_mut().remove(row)) {
             Some(parent) => drop(parent), // a foreign waker runs foreign code: nothing is borrowed here
             None => drop(mailbox::send(runtime, Command::RemoveGroup(row))),
         }
@@ -347,23 +343,14 @@ impl Local {
     /// Remembers whom to wake, and that it is polling now.
     #[inline]
     fn set_parent(&self, row: u32, waker: &Waker) {
-        let id = waker::id_of(waker).filter(|id| self.is_home_of(*id));
+        let parent = waker::copy(waker);
         let stale = {
             let row = &mut self.groups.borrow_mut().rows[row as usize];
             row.told = true;
-            match (&row.parent, id) {
-                (Parent::Foreign(known), None) if known.will_wake(waker) => return,
-                (Parent::None | Parent::Local(_), Some(id)) => {
-                    row.parent = Parent::Local(id);
-                    return;
-                }
-                _ => std::mem::take(&mut row.parent),
-            }
+            row.parent.replace(parent)
         };
-        // Dropping and cloning a foreign waker runs foreign code.
-        drop(stale);
-        let parent = id.map_or_else(|| Parent::Foreign(waker.clone()), Parent::Local);
-        self.groups.borrow_mut().rows[row as usize].parent = parent;
+        // A foreign waker runs foreign code when it is dropped: nothing is borrowed here.
+        let _ = stale.map(waker::into_id);
     }
 }
 
@@ -372,5 +359,5 @@ impl Local {
 /// step, and when nothing is left wakes itself and returns `Pending`, so that others have their turn.
 #[inline]
 pub fn spend() -> bool {
-    local::try_with(Local::spend).unwrap_or(true)
+    local::with(Local::spend)
 }

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use parking_lot::Mutex;
 use pin_project_lite::pin_project;
 
-use crate::local;
+use crate::local::{self, Local};
 use crate::mailbox::{self, Command, RuntimeId};
 use crate::metrics::Metrics;
 use crate::oneshot::{Receiver, Sender, oneshot};
@@ -88,8 +88,7 @@ impl Handle {
 
     /// What the runtime has counted. See [`Metrics`]; zeros if the runtime is gone.
     pub fn metrics(&self) -> Metrics {
-        let here = local::try_with(|local| (local.id() == self.runtime).then(|| local.metrics()));
-        here.flatten().unwrap_or_else(|| mailbox::metrics(self.runtime))
+        local::with_home(self.runtime, Local::metrics).unwrap_or_else(|| mailbox::metrics(self.runtime))
     }
 }
 

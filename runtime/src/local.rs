@@ -4,13 +4,18 @@
 //! number is enough for a waker. A [`Runtime`](crate::Runtime) that is not running keeps its tables itself;
 //! [`enter`] exchanges them for those of the thread, and the guard exchanges them back.
 //!
+//! The thread-local has no destructor: a thread that runs nothing has empty tables, so there is nothing to destroy,
+//! and an access needs no check whether it was destroyed (which was a tenth of the cost of a wake).
+//!
 //! Rule: no user's code (a poll, a drop, a clone or wake of a foreign waker, an iterator, the payload of a panic)
 //! runs while one of these cells is borrowed. Take it out, end the borrow, then run it.
 //!
 //! Next: [`wake`](crate::wake), the first thing that needs the tables.
 
 use std::cell::{Cell, RefCell};
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
+use std::task::Waker;
 
 use crate::blocking::Pool;
 use crate::clock::Clock;
@@ -19,11 +24,12 @@ use crate::id::{Id, MAIN, Target};
 use crate::mailbox::RuntimeId;
 use crate::metrics::{Counters, Metrics};
 use crate::reactor::Sources;
-use crate::task::Tasks;
+use crate::task::{Discarded, Tasks};
+use crate::wake::wake_contained;
 use crate::wheel::Wheel;
 
 thread_local! {
-    static LOCAL: Local = const { Local::new() };
+    static LOCAL: ManuallyDrop<Local> = const { ManuallyDrop::new(Local::new()) };
 }
 
 /// What one runtime owns, on its thread.
@@ -36,6 +42,8 @@ pub(crate) struct Local {
     main_generation: Cell<u32>,
     /// What is left of the budget of the task that is polled now.
     budget: Cell<u32>,
+    /// Who is woken at the end of the turn.
+    deferred: RefCell<Vec<Waker>>,
     /// The tasks.
     pub(crate) tasks: RefCell<Tasks>,
     /// The groups of children.
@@ -50,6 +58,8 @@ pub(crate) struct Local {
     pub(crate) pool: RefCell<Option<Arc<Pool>>>,
     /// What is counted.
     pub(crate) counters: Counters,
+    /// Tasks that wait to be dropped. The thread's own, whichever runtime it runs.
+    pub(crate) discarded: Discarded,
 }
 
 impl Local {
@@ -59,6 +69,7 @@ impl Local {
             main_woken: Cell::new(false),
             main_generation: Cell::new(0),
             budget: Cell::new(0),
+            deferred: RefCell::new(Vec::new()),
             tasks: RefCell::new(Tasks::new()),
             groups: RefCell::new(Groups::new()),
             timers: RefCell::new(Wheel::new()),
@@ -66,6 +77,7 @@ impl Local {
             sources: RefCell::new(Sources::new()),
             pool: RefCell::new(None),
             counters: Counters::new(),
+            discarded: Discarded::new(),
         }
     }
 
@@ -74,6 +86,7 @@ impl Local {
         self.main_woken.swap(&other.main_woken);
         self.main_generation.swap(&other.main_generation);
         self.budget.swap(&other.budget);
+        self.deferred.swap(&other.deferred);
         self.tasks.swap(&other.tasks);
         self.groups.swap(&other.groups);
         self.timers.swap(&other.timers);
@@ -137,12 +150,44 @@ impl Local {
         self.budget.get()
     }
 
-    /// See [`group::spend`](crate::group::spend).
+    /// Spends one unit of the budget, and says whether something is left.
     #[inline]
     pub(crate) fn spend(&self) -> bool {
         let left = self.budget.get().saturating_sub(1);
         self.budget.set(left);
-        left > 0 || self.id.get() == RuntimeId::NONE
+        left > 0
+    }
+
+    /// Wakes `waker` at the end of the turn. Gives it back if no runtime runs, which has no turns.
+    pub(crate) fn defer(&self, waker: Waker) -> Option<Waker> {
+        if self.id.get() == RuntimeId::NONE {
+            return Some(waker);
+        }
+        self.deferred.borrow_mut().push(waker);
+        None
+    }
+
+    /// The end of the turn: wakes who was deferred.
+    #[inline]
+    pub(crate) fn wake_deferred(&self) {
+        if self.deferred.borrow().is_empty() {
+            return;
+        }
+        let mut deferred = self.deferred.take();
+        for waker in deferred.drain(..) {
+            if let Some(foreign) = self.mark_waker(waker) {
+                wake_contained(foreign);
+            }
+        }
+        // Keeps the memory for the next turn, unless a foreign waker has deferred another meanwhile.
+        let mut place = self.deferred.borrow_mut();
+        if place.is_empty() {
+            *place = deferred;
+        }
+    }
+
+    pub(crate) fn take_deferred(&self) -> Vec<Waker> {
+        self.deferred.take()
     }
 
     /// Whether the budget of what is polled now is spent.
@@ -169,10 +214,22 @@ impl Local {
     }
 }
 
-/// The tables of this thread, if the thread is not ending. They belong to no runtime while none runs.
+/// The tables of this thread. They belong to no runtime while none runs.
 #[inline]
-pub(crate) fn try_with<R>(f: impl FnOnce(&Local) -> R) -> Option<R> {
-    LOCAL.try_with(f).ok()
+pub(crate) fn with<R>(f: impl FnOnce(&Local) -> R) -> R {
+    LOCAL.with(|local| f(local))
+}
+
+/// The tables of this thread, if it runs this runtime now.
+#[inline]
+pub(crate) fn with_home<R>(runtime: RuntimeId, f: impl FnOnce(&Local) -> R) -> Option<R> {
+    with(|local| if local.id.get() == runtime { Some(f(local)) } else { None })
+}
+
+/// The tables of the runtime that runs on this thread, if one does.
+#[inline]
+pub(crate) fn try_running<R>(f: impl FnOnce(&Local) -> R) -> Option<R> {
+    with(|local| if local.id.get() != RuntimeId::NONE { Some(f(local)) } else { None })
 }
 
 /// The tables of the runtime that runs on this thread.
@@ -189,12 +246,6 @@ pub(crate) fn with_running<R>(what: &str, f: impl FnOnce(&Local) -> R) -> R {
     }
 }
 
-/// The tables of the runtime that runs on this thread, if one does.
-#[inline]
-pub(crate) fn try_running<R>(f: impl FnOnce(&Local) -> R) -> Option<R> {
-    try_with(|local| (local.id.get() != RuntimeId::NONE).then(|| f(local))).flatten()
-}
-
 #[cold]
 #[track_caller]
 fn no_runtime(what: &str) -> ! {
@@ -203,9 +254,10 @@ fn no_runtime(what: &str) -> ! {
     )
 }
 
-/// Makes `own` the tables of this thread until the guard is dropped. `None` if the thread is ending.
-pub(crate) fn enter(own: &Local) -> Option<Entered<'_>> {
-    try_with(|local| local.swap(own)).map(|()| Entered { own })
+/// Makes `own` the tables of this thread until the guard is dropped.
+pub(crate) fn enter(own: &Local) -> Entered<'_> {
+    with(|local| local.swap(own));
+    Entered { own }
 }
 
 /// While it lives, a runtime's tables are those of the thread.
@@ -216,6 +268,6 @@ pub(crate) struct Entered<'a> {
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
-        try_with(|local| local.swap(self.own));
+        with(|local| local.swap(self.own));
     }
 }

@@ -118,13 +118,8 @@ impl fmt::Debug for Runtime {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
-        // On a thread that is ending there are no tables to exchange: then the tasks are dropped without a runtime.
-        let entered = local::enter(&self.local);
-        let ended = local::try_running(|local| self.end(local));
-        drop(entered);
-        if ended.is_none() {
-            self.end(&self.local);
-        }
+        let _entered = local::enter(&self.local);
+        local::with(|local| self.end(local));
     }
 }
 
@@ -143,6 +138,7 @@ impl Runtime {
         for waker in sources.iter().flat_map(|readiness| readiness.set_gone()).flatten() {
             contain(|| waker.wake());
         }
+        contain(|| drop(local.take_deferred()));
         // What is left in the tables are rows whose owners live elsewhere, and their wakers. Nobody may find this
         // runtime while those are dropped.
         local.set_id(RuntimeId::NONE);

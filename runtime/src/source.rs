@@ -169,10 +169,7 @@ impl<S: mio::event::Source> Source<S> {
         let mut io = self.io.take()?;
         // Before the descriptor is closed: a duplicate of it would go on making events.
         let _ = self.registry.deregister(&mut io);
-        let removed = local::try_with(|local| {
-            (local.id() == self.runtime).then(|| local.sources.borrow_mut().remove(self.token))
-        });
-        match removed.flatten() {
+        match local::with_home(self.runtime, |local| local.sources.borrow_mut().remove(self.token)) {
             Some(readiness) => drop(readiness), // and the wakers in it: nothing is borrowed here
             None => drop(mailbox::send(self.runtime, Command::RemoveSource(self.token.0))),
         }
@@ -198,7 +195,7 @@ impl<S: mio::event::Source> Source<S> {
         direction: Direction,
         mut operation: impl FnMut(&S) -> io::Result<(R, bool)>,
     ) -> Poll<io::Result<R>> {
-        if local::try_with(Local::is_spent) == Some(true) {
+        if local::with(Local::is_spent) {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -214,7 +211,7 @@ impl<S: mio::event::Source> Source<S> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Poll::Ready(Err(error)),
                 Ok((result, exhausted)) => {
-                    local::try_with(Local::spend);
+                    local::with(Local::spend);
                     if exhausted && cfg!(target_os = "linux") && seen & direction.closed() == 0 {
                         self.readiness.clear(seen, direction.ready());
                     }

@@ -15,44 +15,33 @@
 //!
 //! Next: [`group`](crate::group), the rows that children wait in.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 
+use crate::contain::contain;
 use crate::id::{Id, MAIN, Target};
 use crate::local::{self, Local};
 use crate::mailbox;
+use crate::waker;
 
 /// Wakes what `id` names, from any thread.
 #[inline]
 pub(crate) fn wake(id: Id) {
-    let at_home = local::try_with(|local| {
+    let at_home = local::with(|local| {
         let at_home = local.is_home_of(id);
         if at_home {
             local.wake(id);
         }
         at_home
     });
-    if at_home != Some(true) {
+    if !at_home {
         mailbox::post(id);
     }
 }
 
-/// Wakes a waker of unknown origin inside a batch: one that panics must not cost the others their wake.
+/// Wakes a foreign waker where others must still have their turn: one that panics must not cost them that. The
+/// panic hook has reported it, and whoever wrote that waker has no other place to be told.
 pub(crate) fn wake_contained(waker: Waker) {
-    // The panic hook has reported it; whoever wrote that waker has no other place to be told.
-    let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
-}
-
-/// Whom a group asks its parent to be: a row of the same runtime, or any other waker.
-#[derive(Default)]
-pub(crate) enum Parent {
-    /// Nobody: the group was not polled yet, or its foreign parent was already woken.
-    #[default]
-    None,
-    /// A row of the same runtime.
-    Local(Id),
-    /// A waker of another runtime or another library.
-    Foreign(Waker),
+    contain(|| waker.wake());
 }
 
 impl Local {
@@ -64,29 +53,39 @@ impl Local {
         }
     }
 
-    /// Does all of a wake that happens in our own tables, and returns the foreign waker, if one is at the end of
-    /// the chain, for the caller to wake when nothing is borrowed.
+    /// As [`mark`](Local::mark), for any waker.
+    #[inline]
+    pub(crate) fn mark_waker(&self, waker: Waker) -> Option<Waker> {
+        match waker::into_id(waker) {
+            Ok(id) if self.is_home_of(id) => self.mark(id),
+            Ok(id) => Some(waker::new(id)),
+            Err(foreign) => Some(foreign),
+        }
+    }
+
+    /// Does all of a wake that happens in our own tables, and returns the waker of another library or runtime, if
+    /// one is at the end of the chain, for the caller to wake when nothing is borrowed.
     #[inline]
     pub(crate) fn mark(&self, mut id: Id) -> Option<Waker> {
         self.counters.wakes.add(1);
         loop {
             let parent = match id.target() {
-                Target::Task { row: MAIN, generation } => {
-                    self.wake_main(generation);
-                    return None;
-                }
-                Target::Task { row, generation } => {
-                    self.tasks.borrow_mut().make_ready(row, generation);
-                    return None;
-                }
                 Target::Child { group, child, generation } => {
                     self.groups.borrow_mut().push(group, child, generation)
                 }
+                Target::Task { row: MAIN, generation } => {
+                    self.wake_main(generation);
+                    None
+                }
+                Target::Task { row, generation } => {
+                    self.tasks.borrow_mut().make_ready(row, generation);
+                    None
+                }
             };
-            match parent {
-                Parent::None => return None,
-                Parent::Local(parent) => id = parent,
-                Parent::Foreign(waker) => return Some(waker),
+            match waker::into_id(parent?) {
+                Ok(parent) if self.is_home_of(parent) => id = parent,
+                Ok(elsewhere) => return Some(waker::new(elsewhere)),
+                Err(foreign) => return Some(foreign),
             }
         }
     }

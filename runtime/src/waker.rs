@@ -37,6 +37,27 @@ pub(crate) fn id_of(waker: &Waker) -> Option<Id> {
     ptr::eq(waker.vtable(), &VTABLE).then(|| Id::from_word(waker.data().addr()))
 }
 
+/// A clone. One of ours is copied without a call through its table.
+#[inline]
+pub(crate) fn copy(waker: &Waker) -> Waker {
+    match id_of(waker) {
+        Some(id) => new(id),
+        None => waker.clone(),
+    }
+}
+
+/// The id in a waker, or the waker, if it is not one of ours.
+#[inline]
+pub(crate) fn into_id(waker: Waker) -> Result<Id, Waker> {
+    match id_of(&waker) {
+        Some(id) => {
+            std::mem::forget(waker); // its drop would do nothing, through a call
+            Ok(id)
+        }
+        None => Err(waker),
+    }
+}
+
 fn clone_raw(data: *const ()) -> RawWaker {
     RawWaker::new(data, &VTABLE)
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use super::ToSocketAddrs;
 use crate::source::{Direction, Source};
@@ -199,7 +199,7 @@ impl TcpStream {
     ) -> Poll<io::Result<()>> {
         crate::compat::with_buffer(|buffer| {
             let capacity = capacity.min(buffer.len());
-            let count = ready!(self.poll_read(cx, &mut buffer[..capacity]))?;
+            let count = std::task::ready!(self.poll_read(cx, &mut buffer[..capacity]))?;
             take(&buffer[..count]);
             Poll::Ready(Ok(()))
         })

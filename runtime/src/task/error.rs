@@ -19,37 +19,36 @@ use parking_lot::Mutex;
 ///     assert_eq!(error.to_string(), "the task panicked: out of tea");
 /// });
 /// ```
-pub struct TaskError(Kind);
+pub struct TaskError(Option<Box<Panic>>);
 
-enum Kind {
-    Cancelled,
-    Panic {
-        /// What the panic said, if its payload is text.
-        message: Option<String>,
-        /// In a lock only so that the error is `Sync`, as boxed errors have to be.
-        payload: Mutex<Box<dyn Any + Send>>,
-    },
+/// A panic, or none: the task was cancelled. In a box, because every output is moved with room for the error.
+struct Panic {
+    /// What it said, if its payload is text.
+    message: Option<String>,
+    /// In a lock only so that the error is `Sync`, as boxed errors have to be.
+    payload: Mutex<Box<dyn Any + Send>>,
 }
 
 impl TaskError {
     pub(crate) fn cancelled() -> TaskError {
-        TaskError(Kind::Cancelled)
+        TaskError(None)
     }
 
+    #[cold]
     pub(crate) fn panic(payload: Box<dyn Any + Send>) -> TaskError {
         let text = payload.downcast_ref::<&str>().copied();
         let message = text.map(str::to_owned).or_else(|| payload.downcast_ref::<String>().cloned());
-        TaskError(Kind::Panic { message, payload: Mutex::new(payload) })
+        TaskError(Some(Box::new(Panic { message, payload: Mutex::new(payload) })))
     }
 
     /// Whether the task was cancelled, by its handle, by a canceller, or because its runtime ended.
     pub fn is_cancelled(&self) -> bool {
-        matches!(self.0, Kind::Cancelled)
+        self.0.is_none()
     }
 
     /// Whether the task panicked.
     pub fn is_panic(&self) -> bool {
-        matches!(self.0, Kind::Panic { .. })
+        self.0.is_some()
     }
 
     /// The payload of the panic, for [`std::panic::resume_unwind`].
@@ -60,29 +59,32 @@ impl TaskError {
     #[track_caller]
     pub fn into_panic(self) -> Box<dyn Any + Send> {
         match self.0 {
-            Kind::Panic { payload, .. } => payload.into_inner(),
-            Kind::Cancelled => panic!("the task was cancelled; it did not panic"),
+            Some(panic) => panic.payload.into_inner(),
+            None => panic!("the task was cancelled; it did not panic"),
         }
+    }
+
+    /// What the panic said; `None` if the task did not panic, or its payload is not text.
+    fn message(&self) -> Option<&str> {
+        self.0.as_ref()?.message.as_deref()
     }
 }
 
 impl fmt::Debug for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Kind::Cancelled => f.write_str("TaskError::Cancelled"),
-            Kind::Panic { message, .. } => {
-                write!(f, "TaskError::Panic({:?})", message.as_deref().unwrap_or(".."))
-            }
+        match self.is_panic() {
+            true => write!(f, "TaskError::Panic({:?})", self.message().unwrap_or("..")),
+            false => f.write_str("TaskError::Cancelled"),
         }
     }
 }
 
 impl fmt::Display for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Kind::Cancelled => f.write_str("the task was cancelled"),
-            Kind::Panic { message: Some(message), .. } => write!(f, "the task panicked: {message}"),
-            Kind::Panic { message: None, .. } => f.write_str("the task panicked"),
+        match (self.is_panic(), self.message()) {
+            (true, Some(message)) => write!(f, "the task panicked: {message}"),
+            (true, None) => f.write_str("the task panicked"),
+            (false, _) => f.write_str("the task was cancelled"),
         }
     }
 }

@@ -10,9 +10,10 @@ use std::task::{Context, Poll};
 
 use super::cell::Cell;
 use super::error::{SpawnError, TaskError};
-use super::table::{Found, Key, Leftover, Tasks};
+use super::table::{Key, Leftover, Tasks};
 use crate::local::{self, Local};
 use crate::mailbox::{self, Command, RuntimeId};
+use crate::waker;
 
 /// Starts a task on the runtime of this thread, and returns its handle. It is first polled when the caller has
 /// let the loop go on. Neither the future nor its output needs to be `Send`.
@@ -64,10 +65,11 @@ pub fn spawn<F: Future + 'static>(future: F) -> Task<F::Output> {
 #[track_caller]
 pub fn try_spawn<F: Future + 'static>(future: F) -> Result<Task<F::Output>, SpawnError<F>> {
     local::with_running("gather::spawn", |local| {
-        if local.tasks.borrow().is_full() {
-            return Err(SpawnError { future, max_tasks: local.tasks.borrow().max() });
+        let mut tasks = local.tasks.borrow_mut();
+        if tasks.is_full() {
+            return Err(SpawnError { future, max_tasks: tasks.max() });
         }
-        let key = local.tasks.borrow_mut().insert(Cell::boxed(future));
+        let key = tasks.insert(Cell::boxed(future));
         Ok(Task { reference: Reference { runtime: local.id(), key }, taken: false, output: PhantomData })
     })
 }
@@ -87,15 +89,11 @@ impl Reference {
         here: impl FnOnce(&mut Tasks, Key) -> Leftover,
         elsewhere: impl FnOnce(u32, u64) -> Command,
     ) {
-        let done = local::try_with(|local| {
-            let at_home = local.id() == self.runtime;
-            if at_home {
-                let leftover = here(&mut local.tasks.borrow_mut(), self.key);
-                local.clear_away(leftover);
-            }
-            at_home
+        let done = local::with_home(self.runtime, |local| {
+            let leftover = here(&mut local.tasks.borrow_mut(), self.key);
+            local.clear_away(leftover);
         });
-        if done != Some(true) {
+        if done.is_none() {
             let _ = mailbox::send(self.runtime, elsewhere(self.key.row, self.key.serial));
         }
     }
@@ -157,11 +155,10 @@ impl<T> Task<T> {
     /// Whether the output (or the error) is there, so that awaiting it does not wait. On a thread other than
     /// its runtime's it is `false` until the runtime has ended.
     pub fn is_finished(&self) -> bool {
-        let here = local::try_with(|local| {
-            (local.id() == self.reference.runtime)
-                .then(|| local.tasks.borrow().is_finished(self.reference.key))
+        let here = local::with_home(self.reference.runtime, |local| {
+            local.tasks.borrow().is_finished(self.reference.key)
         });
-        here.flatten().unwrap_or_else(|| !mailbox::is_alive(self.reference.runtime))
+        here.unwrap_or_else(|| !mailbox::is_alive(self.reference.runtime))
     }
 
     /// A number for this task that no other task of the process ever has.
@@ -182,27 +179,38 @@ impl<T: 'static> Future for Task<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         assert!(!self.taken, "a `Task` was polled after it had given its output");
         let Reference { runtime, key } = self.reference;
-        let waker = cx.waker().clone();
-        let found = local::try_with(|local| {
-            (local.id() == runtime).then(|| local.tasks.borrow_mut().poll_handle(key, waker))
-        });
-        let result = match found.flatten() {
-            Some(Found::Waiting { .. }) => return Poll::Pending,
-            Some(Found::Finished(mut task)) => {
-                let mut output = None;
-                task.as_mut().take_output(&mut output);
-                output.unwrap_or_else(|| Err(TaskError::cancelled()))
+        let polled = local::with_home(runtime, |local| {
+            let mut tasks = local.tasks.borrow_mut();
+            if !tasks.is_finished(key) {
+                drop(tasks);
+                let waker = waker::copy(cx.waker()); // may be foreign code: nothing is borrowed here
+                let stale = local.tasks.borrow_mut().listen(key, waker);
+                let _ = stale.map(waker::into_id); // drops a foreign one: likewise
+                return Poll::Pending;
             }
-            Some(Found::Cancelled) => Err(TaskError::cancelled()),
-            None if mailbox::is_alive(runtime) => panic!(
-                "a `Task` can only be awaited on the thread of its runtime; `Handle::spawn` gives a task that can \
-                 be awaited anywhere"
-            ),
-            None => Err(TaskError::cancelled()),
-        };
-        self.taken = true;
-        Poll::Ready(result)
+            let task = tasks.finish(key);
+            drop(tasks);
+            let mut output = None;
+            if let Some(mut task) = task {
+                task.as_mut().take_output(&mut output);
+            }
+            Poll::Ready(output.unwrap_or_else(|| Err(TaskError::cancelled())))
+        });
+        let polled = polled.unwrap_or_else(|| Poll::Ready(Err(not_at_home(runtime))));
+        self.taken = polled.is_ready();
+        polled
     }
+}
+
+/// What a task gives that is awaited where its runtime does not run.
+#[cold]
+fn not_at_home(runtime: RuntimeId) -> TaskError {
+    assert!(
+        !mailbox::is_alive(runtime),
+        "a `Task` can only be awaited on the thread of its runtime; `Handle::spawn` gives a task that can be awaited \
+         anywhere"
+    );
+    TaskError::cancelled()
 }
 
 impl<T> Drop for Task<T> {

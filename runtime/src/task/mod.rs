@@ -25,5 +25,5 @@ mod table;
 
 pub use error::{SpawnError, TaskError};
 pub use handle::{Canceller, Task, TaskId, spawn, try_spawn};
-pub(crate) use run::BUDGET;
+pub(crate) use run::{BUDGET, Discarded};
 pub(crate) use table::Tasks;

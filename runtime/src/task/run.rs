@@ -7,7 +7,7 @@
 //! Next: [`handle`](super::handle).
 
 use std::cell::{Cell, RefCell};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use super::cell::AnyTask;
 use super::table::{Key, Leftover};
@@ -22,14 +22,34 @@ use crate::{wake, waker};
 /// microseconds.
 pub(crate) const BUDGET: u32 = 128;
 
-thread_local! {
-    /// The tasks that wait to be dropped while one of them is being dropped.
-    static DISCARDED: Discarded = const { Discarded { waiting: RefCell::new(Vec::new()), busy: Cell::new(false) } };
+/// The tasks that wait to be dropped while one is being dropped.
+pub(crate) struct Discarded {
+    waiting: RefCell<Vec<AnyTask>>,
+    /// Whether one is being dropped.
+    busy: Cell<bool>,
 }
 
-struct Discarded {
-    waiting: RefCell<Vec<AnyTask>>,
-    busy: Cell<bool>,
+impl Discarded {
+    pub(crate) const fn new() -> Discarded {
+        Discarded { waiting: RefCell::new(Vec::new()), busy: Cell::new(false) }
+    }
+
+    /// Drops a task: now, or when those before it are dropped. A panic in a destructor ends here.
+    fn discard(&self, task: AnyTask) {
+        if self.busy.replace(true) {
+            return self.waiting.borrow_mut().push(task);
+        }
+        contain(|| drop(task));
+        loop {
+            let next = self.waiting.borrow_mut().pop(); // the borrow ends before the task is dropped
+            match next {
+                Some(task) => contain(|| drop(task)),
+                None => break,
+            }
+        }
+        self.waiting.take();
+        self.busy.set(false);
+    }
 }
 
 impl Local {
@@ -61,28 +81,16 @@ impl Local {
         1 + BUDGET - self.budget()
     }
 
-    /// Drops and wakes what a task left. A foreign waker that panics panics through to the caller only where
-    /// the caller is the one who finished or cancelled the task.
-    #[inline]
+    /// Drops and wakes what a task left.
+    #[inline(always)] // most polls leave nothing, and then nothing is left of this
     pub(super) fn clear_away(&self, leftover: Leftover) {
         let Leftover { task, awaiter } = leftover;
         if let Some(task) = task {
-            discard(task);
+            self.discarded.discard(task);
         }
-        if let Some(awaiter) = awaiter {
-            self.wake_awaiter(awaiter);
-        }
-    }
-
-    #[inline]
-    fn wake_awaiter(&self, awaiter: Waker) {
-        match waker::id_of(&awaiter) {
-            Some(id) if self.is_home_of(id) => {
-                if let Some(foreign) = self.mark(id) {
-                    wake::wake_contained(foreign);
-                }
-            }
-            _ => wake::wake_contained(awaiter),
+        let Some(awaiter) = awaiter else { return };
+        if let Some(foreign) = self.mark_waker(awaiter) {
+            wake::wake_contained(foreign);
         }
     }
 
@@ -103,26 +111,5 @@ impl Local {
         }
         let endless = self.tasks.replace(super::Tasks::new());
         std::mem::forget(endless);
-    }
-}
-
-/// Drops a task. A panic in a destructor ends here.
-#[inline]
-pub(super) fn discard(task: AnyTask) {
-    let mut task = Some(task);
-    let queued = DISCARDED.try_with(|discarded| {
-        discarded.waiting.borrow_mut().extend(task.take());
-        if discarded.busy.replace(true) {
-            return;
-        }
-        // The borrow ends before the task is dropped.
-        let next = || discarded.waiting.borrow_mut().pop();
-        while let Some(task) = next() {
-            contain(|| drop(task));
-        }
-        discarded.busy.set(false);
-    });
-    if queued.is_err() {
-        contain(|| drop(task)); // the thread is ending
     }
 }

@@ -8,8 +8,6 @@
 use std::collections::VecDeque;
 use std::task::Waker;
 
-use slab::Slab;
-
 use super::cell::AnyTask;
 use crate::id::{self, MAIN};
 
@@ -23,8 +21,11 @@ pub(crate) struct Key {
 
 /// The tasks of one runtime.
 pub(crate) struct Tasks {
-    /// A row for each task that is alive, or whose output nobody took yet.
-    rows: Slab<Row>,
+    /// A row for each task that is alive, or whose output nobody took yet; and free rows. (Not a `Slab`, which takes
+    /// and gives rows by value: see [`Row`].)
+    rows: Vec<Row>,
+    /// The free rows. The last one is used first, while it is in the cache.
+    free: Vec<u32>,
     /// The rows that were woken, in order. An entry whose row is gone, or not queued any more, is passed over:
     /// four bytes that a spawn paid for, gone at the next turn.
     ready: VecDeque<u32>,
@@ -37,23 +38,41 @@ pub(crate) struct Tasks {
 }
 
 /// One task.
+///
+/// A row is changed in place, field by field, and each field fits two registers. Moved as a whole, it is read in
+/// pieces of other sizes than it was just written in, for which the processor waits: a spawn and its await took
+/// 240 cycles so, and take 100.
 struct Row {
+    /// Never used twice; 0 in a free row.
     serial: u64,
+    /// The future or its output, unless it is being polled or was cancelled.
+    task: Option<AnyTask>,
+    /// Whom to wake when it is finished.
+    awaiter: Option<Waker>,
     stage: Stage,
     /// Whether it is on the ready queue.
     queued: bool,
     /// Whether a handle can still take the output.
     has_handle: bool,
-    /// Whom to wake when it is finished.
-    awaiter: Option<Waker>,
 }
 
-/// The life of a task; the numbers are those of the diagram in [`task`](super).
+/// The life of a task: see the diagram in [`task`](super).
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    Idle(AnyTask),
-    Running { cancelled: bool },
-    Finished(AnyTask),
+    /// There is no task.
+    Free,
+    Idle,
+    Running,
+    /// Being polled, and to be dropped after that.
+    RunningCancelled,
+    Finished,
     Cancelled,
+}
+
+impl Stage {
+    fn is_over(self) -> bool {
+        matches!(self, Stage::Finished | Stage::Cancelled | Stage::Free)
+    }
 }
 
 /// What a task leaves behind for the caller to drop and to wake, when the table is not borrowed. It does that
@@ -65,19 +84,16 @@ pub(super) struct Leftover {
     pub(super) awaiter: Option<Waker>,
 }
 
-/// What the handle of a task finds.
-pub(super) enum Found {
-    /// The output is in this box; the row is gone.
-    Finished(AnyTask),
-    /// It was cancelled; the row is gone.
-    Cancelled,
-    /// It is not finished. The waker that was there before is the caller's to drop.
-    Waiting { _stale: Option<Waker> },
-}
-
 impl Tasks {
     pub(crate) const fn new() -> Tasks {
-        Tasks { rows: Slab::new(), ready: VecDeque::new(), serial: 0, max: MAIN as usize, shuffle: None }
+        Tasks {
+            rows: Vec::new(),
+            free: Vec::new(),
+            ready: VecDeque::new(),
+            serial: 0,
+            max: MAIN as usize,
+            shuffle: None,
+        }
     }
 
     pub(crate) fn configure(&mut self, max: usize, shuffle: Option<u64>) {
@@ -86,7 +102,7 @@ impl Tasks {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.rows.len()
+        self.rows.len() - self.free.len()
     }
 
     pub(super) fn max(&self) -> usize {
@@ -94,26 +110,60 @@ impl Tasks {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.rows.len() >= self.max
+        self.len() >= self.max
     }
 
     /// Adds a task, ready to be polled.
     #[inline]
     pub(super) fn insert(&mut self, task: AnyTask) -> Key {
         self.serial += 1;
-        let serial = self.serial;
-        let row = Row { serial, stage: Stage::Idle(task), queued: true, has_handle: true, awaiter: None };
-        let row = self.rows.insert(row) as u32;
+        let row = self.free.pop().unwrap_or_else(|| self.add_row());
+        let place = &mut self.rows[row as usize];
+        place.serial = self.serial;
+        place.task = Some(task);
+        place.stage = Stage::Idle;
+        place.queued = true;
+        place.has_handle = true;
         self.ready.push_back(row);
-        Key { row, serial }
+        Key { row, serial: self.serial }
+    }
+
+    #[cold]
+    fn add_row(&mut self) -> u32 {
+        let free = Row {
+            serial: 0,
+            task: None,
+            awaiter: None,
+            stage: Stage::Free,
+            queued: false,
+            has_handle: false,
+        };
+        self.rows.push(free);
+        (self.rows.len() - 1) as u32
+    }
+
+    /// Takes a task away, and gives what is in its row.
+    #[inline]
+    fn remove(&mut self, row: u32) -> Leftover {
+        let place = &mut self.rows[row as usize];
+        let leftover = Leftover { task: place.task.take(), awaiter: place.awaiter.take() };
+        self.free_row(row);
+        leftover
+    }
+
+    #[inline]
+    fn free_row(&mut self, row: u32) {
+        let place = &mut self.rows[row as usize];
+        place.serial = 0;
+        place.stage = Stage::Free;
+        self.free.push(row);
     }
 
     /// A task was woken.
     #[inline]
     pub(crate) fn make_ready(&mut self, row: u32, generation: u32) {
         if let Some(task) = self.rows.get_mut(row as usize) {
-            let alive = matches!(task.stage, Stage::Idle(_) | Stage::Running { .. });
-            if !task.queued && alive && id::task_generation(task.serial) == generation {
+            if !task.queued && !task.stage.is_over() && id::task_generation(task.serial) == generation {
                 task.queued = true;
                 self.ready.push_back(row);
             }
@@ -142,33 +192,33 @@ impl Tasks {
         if !std::mem::take(&mut task.queued) {
             return None;
         }
-        match std::mem::replace(&mut task.stage, Stage::Running { cancelled: false }) {
-            Stage::Idle(future) => Some((Key { row, serial: task.serial }, future)),
-            other => {
-                task.stage = other;
-                None
-            }
+        if task.stage != Stage::Idle {
+            return None;
         }
+        task.stage = Stage::Running;
+        Some((Key { row, serial: task.serial }, task.task.take()?))
     }
 
     /// A task was polled.
-    #[inline]
+    #[inline(always)]
     pub(super) fn settle(&mut self, key: Key, future: AnyTask, finished: bool) -> Leftover {
         let Some(task) = self.rows.get_mut(key.row as usize) else {
             return Leftover { task: Some(future), awaiter: None };
         };
-        let cancelled = matches!(task.stage, Stage::Running { cancelled: true });
+        let cancelled = task.stage == Stage::RunningCancelled;
         if !finished && !cancelled {
-            task.stage = Stage::Idle(future);
+            task.stage = Stage::Idle;
+            task.task = Some(future);
             return Leftover::default();
         }
         if !task.has_handle {
-            self.rows.remove(key.row as usize);
-            return Leftover { task: Some(future), awaiter: None };
+            task.task = Some(future);
+            return self.remove(key.row);
         }
         let awaiter = task.awaiter.take();
         if finished {
-            task.stage = Stage::Finished(future);
+            task.stage = Stage::Finished;
+            task.task = Some(future);
             Leftover { task: None, awaiter }
         } else {
             task.stage = Stage::Cancelled;
@@ -176,37 +226,34 @@ impl Tasks {
         }
     }
 
+    #[inline]
     fn get_mut(&mut self, key: Key) -> Option<&mut Row> {
         self.rows.get_mut(key.row as usize).filter(|task| task.serial == key.serial)
     }
 
     /// Whether the task is finished, cancelled or gone.
+    #[inline]
     pub(super) fn is_finished(&self, key: Key) -> bool {
         self.rows
             .get(key.row as usize)
             .filter(|task| task.serial == key.serial)
-            .is_none_or(|task| matches!(task.stage, Stage::Finished(_) | Stage::Cancelled))
+            .is_none_or(|task| task.stage.is_over())
     }
 
     /// Cancels a task that is not finished.
     pub(super) fn cancel(&mut self, key: Key) -> Leftover {
         let Some(task) = self.get_mut(key) else { return Leftover::default() };
-        match std::mem::replace(&mut task.stage, Stage::Cancelled) {
-            Stage::Idle(future) => {
-                let awaiter = task.awaiter.take();
-                if !task.has_handle {
-                    self.rows.remove(key.row as usize);
-                }
-                Leftover { task: Some(future), awaiter }
+        match task.stage {
+            Stage::Idle if task.has_handle => {
+                task.stage = Stage::Cancelled;
+                Leftover { task: task.task.take(), awaiter: task.awaiter.take() }
             }
-            Stage::Running { .. } => {
-                task.stage = Stage::Running { cancelled: true };
+            Stage::Idle => self.remove(key.row),
+            Stage::Running => {
+                task.stage = Stage::RunningCancelled;
                 Leftover::default()
             }
-            ended => {
-                task.stage = ended;
-                Leftover::default()
-            }
+            Stage::RunningCancelled | Stage::Finished | Stage::Cancelled | Stage::Free => Leftover::default(),
         }
     }
 
@@ -214,45 +261,45 @@ impl Tasks {
     pub(super) fn drop_handle(&mut self, key: Key) -> Leftover {
         let Some(task) = self.get_mut(key) else { return Leftover::default() };
         task.has_handle = false;
-        let awaiter = task.awaiter.take();
-        if let Stage::Running { cancelled } = &mut task.stage {
-            *cancelled = true;
-            return Leftover { task: None, awaiter };
-        }
-        match self.rows.remove(key.row as usize).stage {
-            Stage::Idle(task) | Stage::Finished(task) => Leftover { task: Some(task), awaiter },
-            Stage::Running { .. } | Stage::Cancelled => Leftover { task: None, awaiter },
+        match task.stage {
+            Stage::Running | Stage::RunningCancelled => {
+                task.stage = Stage::RunningCancelled;
+                Leftover { task: None, awaiter: task.awaiter.take() }
+            }
+            Stage::Idle | Stage::Finished | Stage::Cancelled => self.remove(key.row),
+            Stage::Free => Leftover::default(),
         }
     }
 
     /// The handle was given up: the task goes on, and its output is dropped.
     pub(super) fn detach(&mut self, key: Key) -> Leftover {
         let Some(task) = self.get_mut(key) else { return Leftover::default() };
-        match task.stage {
-            Stage::Finished(_) | Stage::Cancelled => self.drop_handle(key),
-            Stage::Idle(_) | Stage::Running { .. } => {
-                task.has_handle = false;
-                Leftover { task: None, awaiter: task.awaiter.take() }
-            }
+        if task.stage.is_over() {
+            return self.remove(key.row);
         }
+        task.has_handle = false;
+        Leftover { task: None, awaiter: task.awaiter.take() }
     }
 
-    /// The handle was polled: takes what there is, or remembers whom to wake.
+    /// The handle was polled before the task was over: remembers whom to wake. Returns who was to be woken before.
     #[inline]
-    pub(super) fn poll_handle(&mut self, key: Key, waker: Waker) -> Found {
-        let Some(task) = self.get_mut(key) else { return Found::Cancelled };
-        if let Stage::Idle(_) | Stage::Running { .. } = task.stage {
-            return Found::Waiting { _stale: task.awaiter.replace(waker) };
-        }
-        match self.rows.remove(key.row as usize).stage {
-            Stage::Finished(task) => Found::Finished(task),
-            _ => Found::Cancelled,
-        }
+    pub(super) fn listen(&mut self, key: Key, waker: Waker) -> Option<Waker> {
+        self.get_mut(key)?.awaiter.replace(waker)
+    }
+
+    /// The handle was polled when the task was over: takes the row away, and gives the box with the output; `None` if
+    /// the task was cancelled.
+    #[inline]
+    pub(super) fn finish(&mut self, key: Key) -> Option<AnyTask> {
+        let task = self.get_mut(key)?.task.take();
+        self.free_row(key.row);
+        task
     }
 
     /// Every task that is there now, for a runtime that ends.
     pub(crate) fn keys(&self) -> Vec<Key> {
-        self.rows.iter().map(|(row, task)| Key { row: row as u32, serial: task.serial }).collect()
+        let rows = self.rows.iter().zip(0..).filter(|(task, _)| task.stage != Stage::Free);
+        rows.map(|(task, row)| Key { row, serial: task.serial }).collect()
     }
 }
 

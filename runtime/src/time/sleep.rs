@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::local::{self, Local};
 use crate::mailbox::{self, Command, RuntimeId};
+use crate::waker;
 
 /// The time as the runtime of this thread sees it: the system's, or the virtual one of a runtime with
 /// [`Builder::virtual_clock`](crate::Builder::virtual_clock). Without a runtime it is [`Instant::now`].
@@ -103,10 +104,7 @@ impl Sleep {
         if runtime == RuntimeId::NONE {
             return;
         }
-        let removed = local::try_with(|local| {
-            (local.id() == runtime).then(|| local.timers.borrow_mut().remove(self.row))
-        });
-        match removed.flatten() {
+        match local::with_home(runtime, |local| local.timers.borrow_mut().remove(self.row)) {
             Some(waker) => drop(waker), // a foreign waker runs foreign code: nothing is borrowed here
             None => drop(mailbox::send(runtime, Command::RemoveTimer(self.row))),
         }
@@ -117,7 +115,7 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let waker = cx.waker().clone();
+        let waker = waker::copy(cx.waker());
         let (over, _stale) = local::with_running("a sleep", |local| {
             if self.runtime != local.id() {
                 self.release(); // it was polled on another runtime before

@@ -6,7 +6,12 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use crate::{local, waker};
+
 /// Lets every other task that is ready have its turn, once. For a long computation between awaits.
+///
+/// It is woken at the end of the loop's turn, not at once: so also a child of a gather that yields lets the tasks
+/// outside the gather have their turn, though the gather could poll it again right away.
 ///
 /// ```
 /// gather_runtime::run(async {
@@ -20,7 +25,7 @@ pub fn yield_now() -> YieldNow {
     YieldNow { yielded: false }
 }
 
-/// The future of [`yield_now`]. It works on any runtime.
+/// The future of [`yield_now`]. It works on any runtime (where it wakes itself at once).
 #[derive(Debug)]
 #[must_use = "it does nothing unless it is awaited"]
 pub struct YieldNow {
@@ -35,7 +40,10 @@ impl Future for YieldNow {
         if std::mem::replace(&mut self.yielded, true) {
             return Poll::Ready(());
         }
-        cx.waker().wake_by_ref();
+        let waker = waker::copy(cx.waker());
+        if let Some(waker) = local::with(|local| local.defer(waker)) {
+            waker.wake();
+        }
         Poll::Pending
     }
 }
