@@ -16,11 +16,11 @@
 
 #![allow(unsafe_code)]
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 
 use gather_runtime::group::next_generation;
+
+use crate::panics::FirstPanic;
 
 /// The slots of chunk 0.
 const FIRST_CHUNK: u32 = 32;
@@ -195,27 +195,21 @@ impl<F> Children<F> {
         Some(Found { number, future, facts, free: &mut self.free, alive: &mut self.alive })
     }
 
-    /// Drops all children, in the order of their slots, and gives the memory back. A destructor that panics keeps
-    /// no other from running; the first panic is returned.
-    pub(crate) fn clear(&mut self) -> Option<Box<dyn Any + Send>> {
-        let mut first_panic = None;
+    /// Drops all children, in the order of their slots, and gives the memory back.
+    pub(crate) fn clear(&mut self, panics: &mut FirstPanic) {
         let mut next = 0;
         while next < self.opened {
-            let drop_the_rest = || {
+            panics.catch(|| {
                 while next < self.opened {
                     next += 1; // before the drop: it may panic
                     if let Some(mut slot) = self.find(next - 1) {
                         slot.future.set(None);
                     }
                 }
-            };
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(drop_the_rest)) {
-                first_panic.get_or_insert(panic);
-            }
+            });
         }
         self.chunks = Vec::new();
         (self.opened, self.free, self.alive) = (0, NONE, 0);
-        first_panic
     }
 }
 
@@ -224,6 +218,7 @@ mod tests {
     use super::*;
     use std::cell::RefCell;
     use std::marker::PhantomPinned;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
 
     #[test]
     fn places_follow_one_another_through_the_chunks() {
@@ -295,7 +290,9 @@ mod tests {
                 }
             }
         }
-        assert!(children.clear().is_none());
+        let mut panics = FirstPanic::default();
+        children.clear(&mut panics);
+        panics.resume();
         assert_eq!(*dropped.borrow(), count);
     }
 
@@ -340,7 +337,9 @@ mod tests {
         for index in 0..10 {
             children.insert(index, Bomb(index, &dropped));
         }
-        let panic = children.clear().unwrap();
+        let mut panics = FirstPanic::default();
+        children.clear(&mut panics);
+        let panic = catch_unwind(AssertUnwindSafe(|| panics.resume())).unwrap_err();
         assert_eq!(panic.downcast_ref::<String>().unwrap(), "bomb 1");
         assert_eq!(*dropped.borrow(), (0..10).collect::<Vec<_>>());
     }

@@ -12,7 +12,6 @@
 //!
 //! Next: [`outcomes`](crate::outcomes), for what a capture gives.
 
-use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::ops::ControlFlow;
@@ -24,6 +23,7 @@ use gather_runtime::group::{Entry, Group, Woken, spend};
 
 use crate::children::{Children, Found};
 use crate::ordered::Ordered;
+use crate::panics::FirstPanic;
 use crate::policy::{Capture, FailFast, Kept, Policy};
 
 /// How many children are started, or polled again, before it is the others' turn: so neither an endless input nor
@@ -47,7 +47,9 @@ const BURST: usize = 32;
 ///
 /// # Cancellation
 ///
-/// Dropping a gather drops its children at once, and the outputs that it kept.
+/// Dropping a gather drops its children at once, and the outputs that it kept. A destructor that panics keeps no other
+/// from running; the first panic goes on when all have run. (Futures that have not started are still in the input, and
+/// dropped by it.)
 ///
 /// ```
 /// use gather::{gather, run, sleep};
@@ -168,46 +170,34 @@ where
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(output)) => {
                 // The result stands; a destructor that panics now has been reported by the panic hook.
-                forget_panic(siblings.release());
+                siblings.release().forget();
                 Poll::Ready(output)
             }
             Err(panic) => {
-                forget_panic(siblings.release());
+                siblings.release().forget();
                 resume_unwind(panic)
             }
         }
     }
 }
 
-/// Another panic goes first. The payload is leaked: its destructor could panic, too.
-fn forget_panic(panic: Option<Box<dyn Any + Send>>) {
-    std::mem::forget(panic);
-}
-
 impl<I, F, O> Siblings<I, F, O> {
-    /// Drops everything that there is, children first, and gives the first panic of a destructor.
-    fn release(&mut self) -> Option<Box<dyn Any + Send>> {
+    /// Drops everything that there is, children first.
+    fn release(&mut self) -> FirstPanic {
         self.is_over = true;
-        let children = self.children.clear();
-        let input = catch_unwind(AssertUnwindSafe(|| self.input = None)).err();
-        let kept = catch_unwind(AssertUnwindSafe(|| self.kept = Kept(Ordered::new()))).err();
+        let mut panics = FirstPanic::default();
+        self.children.clear(&mut panics);
+        panics.catch(|| self.input = None);
+        self.kept.0.clear(&mut panics);
         self.group.release();
-        children.or(input).or(kept)
+        panics
     }
 }
 
 impl<I, F, O> Drop for Siblings<I, F, O> {
     fn drop(&mut self) {
-        if self.is_over {
-            return;
-        }
-        if let Some(panic) = self.release() {
-            // As with a `Vec`: every destructor has run, and then the panic goes on, unless one is going on already.
-            if std::thread::panicking() {
-                forget_panic(Some(panic));
-            } else {
-                resume_unwind(panic);
-            }
+        if !self.is_over {
+            self.release().resume();
         }
     }
 }

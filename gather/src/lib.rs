@@ -4,8 +4,12 @@
 
 mod children;
 mod gather;
+#[doc(hidden)]
+#[allow(missing_docs, reason = "what the macro is made of")]
+pub mod list;
 mod ordered;
 mod outcomes;
+mod panics;
 mod policy;
 
 pub use crate::gather::{Gather, Siblings, SiblingsOf, gather};

@@ -12,6 +12,8 @@
 
 use std::collections::VecDeque;
 
+use crate::panics::FirstPanic;
+
 /// The outputs of a gather, by index.
 #[derive(Debug)]
 pub(crate) struct Ordered<T> {
@@ -49,6 +51,14 @@ impl<T> Ordered<T> {
         self.ahead[offset] = Some(output);
         while let Some(Some(_)) = self.ahead.front() {
             self.done.extend(self.ahead.pop_front().flatten());
+        }
+    }
+
+    /// Drops the outputs.
+    pub(crate) fn clear(&mut self, panics: &mut FirstPanic) {
+        let ahead = std::mem::take(&mut self.ahead).into_iter().flatten();
+        for output in std::mem::take(&mut self.done).into_iter().chain(ahead) {
+            panics.catch(|| drop(output));
         }
     }
 

@@ -118,7 +118,7 @@ impl Pool {
     }
 
     /// Ends the idle threads and returns what is still queued, to be dropped with nothing locked.
-    pub(crate) fn close(&self) -> impl Drop + use<> {
+    pub(crate) fn close(&self) -> VecDeque<impl FnOnce() + Send + use<>> {
         let mut state = self.state.lock();
         state.closed = true;
         self.work.notify_all();

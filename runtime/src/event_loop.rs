@@ -144,15 +144,18 @@ fn fire_due(local: &Local) {
 /// Does what another thread has asked for.
 fn obey(local: &Local, command: Command) {
     match command {
-        // What a row leaves (a foreign waker) is dropped at the semicolon, when the table is not borrowed any more.
+        // What a row leaves may be a foreign waker, whose destructor may panic.
         Command::RemoveGroup(group) => {
-            let _left = local.groups.borrow_mut().remove(group);
+            let left = local.groups.borrow_mut().remove(group);
+            contain(|| drop(left));
         }
         Command::RemoveTimer(row) => {
-            let _left = local.timers.borrow_mut().remove(row);
+            let left = local.timers.borrow_mut().remove(row);
+            contain(|| drop(left));
         }
         Command::RemoveSource(token) => {
-            let _left = local.sources.borrow_mut().remove(Token(token));
+            let left = local.sources.borrow_mut().remove(Token(token));
+            contain(|| drop(left));
         }
         Command::CancelTask { .. } | Command::DropTask { .. } | Command::DetachTask { .. } => {
             local.change_task(command);

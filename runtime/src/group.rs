@@ -105,6 +105,11 @@ impl Groups {
         self.rows.try_remove(group as usize)?.parent
     }
 
+    /// The wakers that are left, for a runtime that ends.
+    pub(crate) fn into_wakers(self) -> impl Iterator<Item = Waker> {
+        self.rows.into_iter().filter_map(|(_, row)| row.parent)
+    }
+
     /// Queues a child, and returns the parent if it is to be woken.
     #[inline]
     pub(crate) fn push(&mut self, group: u32, child: u32, generation: u8) -> Option<Waker> {

@@ -132,19 +132,19 @@ impl Runtime {
         commands.into_iter().for_each(|command| contain(|| drop(command)));
         local.drop_tasks();
         if let Some(pool) = local.pool.take() {
-            contain(|| drop(pool.close()));
+            pool.close().into_iter().for_each(|job| contain(|| drop(job)));
         }
         let sources = local.sources.borrow_mut().take_all();
         for waker in sources.iter().flat_map(|readiness| readiness.set_gone()).flatten() {
             contain(|| waker.wake());
         }
-        contain(|| drop(local.take_deferred()));
         // What is left in the tables are rows whose owners live elsewhere, and their wakers. Nobody may find this
         // runtime while those are dropped.
         local.set_id(RuntimeId::NONE);
-        let (groups, timers) = (local.groups.replace(Groups::new()), local.timers.replace(Wheel::new()));
-        contain(|| drop(groups));
-        contain(|| drop(timers));
+        let groups = local.groups.replace(Groups::new());
+        let timers = local.timers.replace(Wheel::new());
+        let wakers = groups.into_wakers().chain(timers.into_wakers()).chain(local.take_deferred());
+        wakers.for_each(|waker| contain(|| drop(waker)));
     }
 }
 

@@ -122,6 +122,11 @@ impl Wheel {
         self.timers.remove(row as usize).waker
     }
 
+    /// The wakers that are left, for a runtime that ends.
+    pub(crate) fn into_wakers(self) -> impl Iterator<Item = Waker> {
+        self.timers.into_iter().filter_map(|(_, timer)| timer.waker)
+    }
+
     pub(crate) fn has_fired(&self, row: u32) -> bool {
         self.timers[row as usize].place == FIRED
     }

@@ -1,0 +1,40 @@
+//! Running destructors so that a panic in one keeps no other from running.
+//!
+//! The first panic is kept, to go on when all is done. The payloads of the others are leaked: to drop a payload is
+//! to run a user's destructor again, which could panic again. (The panic hook has reported them.)
+//!
+//! Next: [`outcomes`](crate::outcomes).
+
+use std::any::Any;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+/// The first panic of some calls.
+#[derive(Default)]
+pub(crate) struct FirstPanic(Option<Box<dyn Any + Send>>);
+
+impl FirstPanic {
+    /// Runs `f`; if it panics, and nothing did before, keeps the panic.
+    #[inline]
+    pub(crate) fn catch(&mut self, f: impl FnOnce()) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(f)) {
+            match self.0 {
+                None => self.0 = Some(panic),
+                Some(_) => mem::forget(panic),
+            }
+        }
+    }
+
+    /// Forgets the panic: there is a result, or another panic, that goes first.
+    pub(crate) fn forget(self) {
+        mem::forget(self.0);
+    }
+
+    /// Lets the panic go on, unless one is going on already: two at once would abort.
+    pub(crate) fn resume(self) {
+        match self.0 {
+            Some(panic) if !std::thread::panicking() => resume_unwind(panic),
+            panic => mem::forget(panic),
+        }
+    }
+}
