@@ -138,13 +138,13 @@ impl<F> Children<F> {
         self.free == NONE && self.chunks.last().is_none_or(|chunk| chunk.len() == chunk.capacity())
     }
 
-    /// Makes a new chunk. If at most `most` children are to be there at once, it may be smaller than the picture
-    /// says; the numbers of the slots that it lacks are then not used.
+    /// Makes a new chunk. If at most `most` children are to be there at once, the first one may be smaller than the
+    /// picture says; the numbers of the slots that it lacks are then not used.
     #[cold]
     pub(crate) fn add_chunk(&mut self, most: usize) {
         self.opened = self.capacity();
         let slots = (FIRST_CHUNK as usize) << self.chunks.len();
-        let wanted = if self.alive < most { slots.min(most - self.alive) } else { slots };
+        let wanted = if self.chunks.is_empty() { slots.min(most) } else { slots };
         self.chunks.push(Vec::with_capacity(wanted));
     }
 

@@ -78,8 +78,12 @@ impl Handle {
                 Ok(future) => spawn(Forward { future, sender: Some(sender) }),
                 Err(payload) => return sender.send(Err(TaskError::panic(payload))),
             };
-            *there.lock() = Link::Started(task.canceller());
-            task.detach();
+            let mut link = there.lock();
+            if matches!(*link, Link::Sent) {
+                *link = Link::Started(task.canceller());
+                drop(link);
+                task.detach();
+            } // else it was cancelled meanwhile: dropping the task cancels it
         };
         // A command that comes back is dropped, and so is the sender in it, which tells the receiver.
         drop(mailbox::send(self.runtime, Command::Run(Box::new(start))));

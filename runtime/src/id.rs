@@ -17,8 +17,10 @@
 //!
 //! | | runtimes at once | tasks at once | groups at once | children of one group at once |
 //! |---|--:|--:|--:|--:|
-//! | 64 bits | 1,023 | 268,435,455 | 2,097,151 | 16,777,214 |
-//! | 32 bits | 7 | 262,143 | 511 | 16,382 |
+//! | 64 bits | 1,023 | 268,435,455 | 2,097,151 | 16,777,184 |
+//! | 32 bits | 7 | 262,143 | 511 | 16,352 |
+//!
+//! (A gather makes its slots in chunks, so it uses a few child numbers less than the field holds.)
 //!
 //! Next: [`waker`](crate::waker), which puts this word into a `std::task::Waker`.
 

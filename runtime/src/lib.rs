@@ -43,8 +43,8 @@
 //!
 //! | | runtimes at once | tasks at once | gathers at once | children of one gather at once |
 //! |---|--:|--:|--:|--:|
-//! | 64 bits | 1,023 | 268,435,455 | 2,097,151 | 16,777,214 |
-//! | 32 bits | 7 | 262,143 | 511 | 16,382 |
+//! | 64 bits | 1,023 | 268,435,455 | 2,097,151 | 16,777,184 |
+//! | 32 bits | 7 | 262,143 | 511 | 16,352 |
 //!
 //! Reaching one is an error or a panic that says so, never a wrong wake.
 //!

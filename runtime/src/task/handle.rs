@@ -180,16 +180,19 @@ impl<T: 'static> Future for Task<T> {
         assert!(!self.taken, "a `Task` was polled after it had given its output");
         let Reference { runtime, key } = self.reference;
         let polled = local::with_home(runtime, |local| {
+            // A foreign waker runs foreign code when it is cloned or dropped, which may even end this task: so it is
+            // cloned before anything is looked at, and dropped after.
+            let waker = waker::copy(cx.waker());
             let mut tasks = local.tasks.borrow_mut();
             if !tasks.is_finished(key) {
+                let stale = tasks.listen(key, waker);
                 drop(tasks);
-                let waker = waker::copy(cx.waker()); // may be foreign code: nothing is borrowed here
-                let stale = local.tasks.borrow_mut().listen(key, waker);
-                let _ = stale.map(waker::into_id); // drops a foreign one: likewise
+                let _ = stale.map(waker::into_id);
                 return Poll::Pending;
             }
             let task = tasks.finish(key);
             drop(tasks);
+            let _ = waker::into_id(waker);
             let mut output = None;
             if let Some(mut task) = task {
                 task.as_mut().take_output(&mut output);
