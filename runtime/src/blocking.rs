@@ -21,6 +21,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::contain::contain;
 use crate::local;
+use crate::mailbox::{self, RuntimeId};
 use crate::oneshot::{Receiver, oneshot};
 use crate::task::TaskError;
 
@@ -36,6 +37,8 @@ pub(crate) struct Pool {
     work: Condvar,
     /// The most threads that there may be.
     max_threads: usize,
+    /// Whom to tell when the last job is done: a runtime with a virtual clock, which waits for that to leap.
+    waits_for_idle: RuntimeId,
 }
 
 #[derive(Default)]
@@ -53,8 +56,9 @@ struct State {
 }
 
 impl Pool {
-    pub(crate) fn new(max_threads: usize) -> Arc<Pool> {
-        Arc::new(Pool { state: Mutex::default(), work: Condvar::new(), max_threads: max_threads.max(1) })
+    pub(crate) fn new(max_threads: usize, waits_for_idle: RuntimeId) -> Arc<Pool> {
+        let (state, work) = (Mutex::default(), Condvar::new());
+        Arc::new(Pool { state, work, max_threads: max_threads.max(1), waits_for_idle })
     }
 
     pub(crate) fn threads(&self) -> usize {
@@ -101,6 +105,9 @@ impl Pool {
                 contain(job);
                 state = self.state.lock();
                 state.unfinished -= 1;
+                if state.unfinished == 0 {
+                    mailbox::nudge(self.waits_for_idle);
+                }
             }
             if state.closed {
                 break;

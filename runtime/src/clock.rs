@@ -69,20 +69,20 @@ impl Clock {
 
     /// The last tick that has wholly passed at this time.
     pub(crate) fn tick_at(&self, time: Instant) -> u64 {
-        self.nanoseconds_until(time) >> self.tick_bits()
+        self.nanoseconds_until(time).unwrap_or(u64::MAX) >> self.tick_bits()
     }
 
     /// The first tick at which this deadline has passed. So far away that no tick counts it: `None`.
     #[inline]
     pub(crate) fn tick_after(&self, deadline: Instant) -> Option<u64> {
         let bits = self.tick_bits();
-        self.nanoseconds_until(deadline).checked_add((1 << bits) - 1).map(|nanoseconds| nanoseconds >> bits)
+        Some(self.nanoseconds_until(deadline)?.checked_add((1 << bits) - 1)? >> bits)
     }
 
     /// How long it is from `now` until this tick.
     pub(crate) fn time_until(&self, tick: u64, now: Instant) -> Duration {
         let nanoseconds = tick.saturating_mul(1 << self.tick_bits());
-        Duration::from_nanos(nanoseconds.saturating_sub(self.nanoseconds_until(now)))
+        Duration::from_nanos(nanoseconds.saturating_sub(self.nanoseconds_until(now).unwrap_or(u64::MAX)))
     }
 
     /// Moves the virtual clock to this tick.
@@ -93,10 +93,11 @@ impl Clock {
         }
     }
 
+    /// From the start to `time`; `None` if that is more than 584 years.
     #[inline]
-    fn nanoseconds_until(&self, time: Instant) -> u64 {
+    fn nanoseconds_until(&self, time: Instant) -> Option<u64> {
         let since = self.start.get().map_or(Duration::ZERO, |start| time.saturating_duration_since(start));
-        since.as_secs().saturating_mul(1_000_000_000).saturating_add(since.subsec_nanos().into())
+        since.as_secs().checked_mul(1_000_000_000)?.checked_add(since.subsec_nanos().into())
     }
 
     #[inline]

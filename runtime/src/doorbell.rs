@@ -21,6 +21,9 @@
 //! each time that the loop lies down. A ring that comes late, when the loop is up again, ends its next sleep at
 //! once, which costs one turn.
 //!
+//! L1 is an exchange, not a store, so that it comes after every W4 that it follows, also in the eyes of that thread:
+//! the thread's next W3 cannot take its own old W4 for the latest word.
+//!
 //! Fences rather than `SeqCst` accesses, because the queue is a library's and its accesses are its own. The
 //! model at the end of the file lets loom try every interleaving; take a fence away and it fails.
 //!
@@ -45,7 +48,7 @@ impl Doorbell {
     /// The loop says that it is going to sleep; `is_empty` looks whether there is nothing to do. If this gives
     /// `false`, there is, and it must not sleep.
     pub(crate) fn lie_down(&self, is_empty: impl FnOnce() -> bool) -> bool {
-        self.asleep.store(true, Ordering::Relaxed); // L1
+        self.asleep.swap(true, Ordering::Acquire); // L1
         fence(Ordering::SeqCst); // L2
         let empty = is_empty(); // L3
         if !empty {
@@ -62,7 +65,7 @@ impl Doorbell {
     /// Another thread has pushed something, and asks whether it has to ring.
     pub(crate) fn must_ring(&self) -> bool {
         fence(Ordering::SeqCst); // W2
-        self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::Relaxed) // W3, W4
+        self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::Release) // W3, W4
     }
 }
 
@@ -114,8 +117,12 @@ mod model {
         }
     }
 
+    /// Tries every interleaving with at most three switches away from a thread that could have gone on: errors of this
+    /// kind need one or two, and without a bound two threads take loom more than ten minutes.
     fn model(wakers: usize, wakes_each: usize) {
-        loom::model(move || {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(3);
+        model.check(move || {
             let world = Arc::new(World {
                 doorbell: Doorbell::new(),
                 queue: AtomicUsize::new(0),

@@ -15,7 +15,8 @@
 //! 2. one poll does at most [`BUDGET`] units of work, a unit being the poll of a gather's child or an operation on
 //!    a socket: what has more to do comes back the next turn;
 //! 3. after [`ROUND`] units of work steps 3 to 5 come round, however much is ready;
-//! 4. step 3 takes no more than the mailbox held when it began, and step 5 no more than one batch of events.
+//! 4. step 3 takes at most [`ROUND`] letters (as many as the mailbox holds would not do: a thread that posts faster than
+//!    the loop takes would make each batch a multiple of the one before), and step 5 one batch of events.
 //!
 //! So between two looks at the timers and sockets there are at most [`ROUND`] + the tasks that were ready + one
 //! [`BUDGET`] units of work.
@@ -79,7 +80,7 @@ impl EventLoop {
 
     /// Step 3: wakes and commands from other threads.
     pub(crate) fn take_letters(&self, local: &Local) {
-        for _ in 0..self.receiver.len() {
+        for _ in 0..ROUND {
             match self.receiver.take() {
                 Some(Letter::Wake(id)) => {
                     local.counters.remote_wakes.add(1);

@@ -105,9 +105,9 @@ impl Groups {
         self.rows.try_remove(group as usize)?.parent
     }
 
-    /// The wakers that are left, for a runtime that ends.
-    pub(crate) fn into_wakers(self) -> impl Iterator<Item = Waker> {
-        self.rows.into_iter().filter_map(|(_, row)| row.parent)
+    /// Takes the wakers out, for a runtime that ends.
+    pub(crate) fn take_wakers(&mut self) -> Vec<Waker> {
+        self.rows.iter_mut().filter_map(|(_, row)| row.parent.take()).collect()
     }
 
     /// Queues a child, and returns the parent if it is to be woken.

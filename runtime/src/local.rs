@@ -215,19 +215,19 @@ impl Local {
 }
 
 /// The tables of this thread. They belong to no runtime while none runs.
-#[inline]
+#[inline(always)]
 pub(crate) fn with<R>(f: impl FnOnce(&Local) -> R) -> R {
     LOCAL.with(|local| f(local))
 }
 
 /// The tables of this thread, if it runs this runtime now.
-#[inline]
+#[inline(always)]
 pub(crate) fn with_home<R>(runtime: RuntimeId, f: impl FnOnce(&Local) -> R) -> Option<R> {
     with(|local| if local.id.get() == runtime { Some(f(local)) } else { None })
 }
 
 /// The tables of the runtime that runs on this thread, if one does.
-#[inline]
+#[inline(always)]
 pub(crate) fn try_running<R>(f: impl FnOnce(&Local) -> R) -> Option<R> {
     with(|local| if local.id.get() != RuntimeId::NONE { Some(f(local)) } else { None })
 }

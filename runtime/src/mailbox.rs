@@ -7,7 +7,7 @@
 //!
 //! * **wakes**: an unbounded queue of ids that takes no lock, so a wake never blocks, whatever locks its caller
 //!   holds. It has no bound: a wake that blocked or was dropped would be worse than the eight bytes that each one
-//!   costs until the loop takes it. In one turn the loop takes no more than it found there.
+//!   costs until the loop takes it. The loop takes a bounded number of them in one turn.
 //! * **commands**: what needs an answer "that runtime is gone", behind a small lock: spawn this, cancel that.
 //!
 //! Next: [`doorbell`](crate::doorbell), when a wake has to ring.
@@ -142,6 +142,13 @@ pub(crate) fn post(id: Id) {
     }
 }
 
+/// Lets the loop come round, without telling it anything.
+pub(crate) fn nudge(runtime: RuntimeId) {
+    if runtime != RuntimeId::NONE {
+        post(Id::new(runtime.number, COMMANDS.target()));
+    }
+}
+
 /// Sends a command, or gives it back if that runtime is gone.
 pub(crate) fn send(to: RuntimeId, command: Command) -> Result<(), Command> {
     let Some(mailbox) = mailbox(to.number) else { return Err(command) };
@@ -221,11 +228,6 @@ impl Receiver {
 
     pub(crate) fn id(&self) -> RuntimeId {
         self.id
-    }
-
-    /// How many letters there are, about.
-    pub(crate) fn len(&self) -> usize {
-        self.mailbox.wakes.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {

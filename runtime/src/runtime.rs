@@ -11,13 +11,11 @@ use std::pin::pin;
 use crate::blocking::Pool;
 use crate::contain::contain;
 use crate::event_loop::EventLoop;
-use crate::group::Groups;
 use crate::handle::Handle;
 use crate::local::{self, Local};
 use crate::mailbox::{Receiver, RuntimeId};
 use crate::metrics::Metrics;
 use crate::reactor::Reactor;
-use crate::wheel::Wheel;
 
 /// Runs a future to its end on a new runtime, on this thread, and returns its output: `asyncio.run`.
 ///
@@ -93,8 +91,9 @@ impl Runtime {
     #[track_caller]
     pub fn block_on<F: IntoFuture>(&self, future: F) -> F::Output {
         refuse_nesting("gather::Runtime::block_on");
-        let main = pin!(future.into_future());
         let _entered = local::enter(&self.local);
+        // Made and dropped inside.
+        let main = pin!(future.into_future());
         let mut event_loop = self.event_loop.borrow_mut();
         local::with_running("gather::Runtime::block_on", |local| event_loop.run(local, main))
     }
@@ -124,27 +123,26 @@ impl Drop for Runtime {
 }
 
 impl Runtime {
-    /// Ends everything. Destructors that run may spawn, wake, cancel and panic: tasks first, while all is there.
+    /// Ends everything. Destructors that run may spawn, wake, cancel and panic; what they spawn is dropped, too, with
+    /// the runtime still around it.
     fn end(&self, local: &Local) {
         local.drop_tasks();
         // From here on nothing comes from other threads. What was asked for is dropped, not done.
         let commands = self.event_loop.borrow().receiver.close();
         commands.into_iter().for_each(|command| contain(|| drop(command)));
-        local.drop_tasks();
-        if let Some(pool) = local.pool.take() {
-            pool.close().into_iter().for_each(|job| contain(|| drop(job)));
-        }
+        let jobs = local.pool.borrow().as_ref().map(|pool| pool.close());
+        jobs.into_iter().flatten().for_each(|job| contain(|| drop(job)));
         let sources = local.sources.borrow_mut().take_all();
         for waker in sources.iter().flat_map(|readiness| readiness.set_gone()).flatten() {
             contain(|| waker.wake());
         }
-        // What is left in the tables are rows whose owners live elsewhere, and their wakers. Nobody may find this
-        // runtime while those are dropped.
+        // Rows of groups and timers that are left belong to owners that live elsewhere.
+        let mut wakers = local.groups.borrow_mut().take_wakers();
+        wakers.extend(local.timers.borrow_mut().take_wakers());
+        wakers.extend(local.take_deferred());
+        wakers.into_iter().for_each(|waker| contain(|| drop(waker)));
+        local.drop_tasks();
         local.set_id(RuntimeId::NONE);
-        let groups = local.groups.replace(Groups::new());
-        let timers = local.timers.replace(Wheel::new());
-        let wakers = groups.into_wakers().chain(timers.into_wakers()).chain(local.take_deferred());
-        wakers.for_each(|waker| contain(|| drop(waker)));
     }
 }
 
@@ -246,7 +244,8 @@ impl Builder {
         local.clock.start(self.virtual_clock);
         local.tasks.borrow_mut().configure(self.max_tasks, self.shuffle);
         local.sources.borrow_mut().configure(registry);
-        local.pool.replace(Some(Pool::new(self.max_blocking_threads)));
+        let waits_for_idle = if self.virtual_clock { id } else { RuntimeId::NONE };
+        local.pool.replace(Some(Pool::new(self.max_blocking_threads, waits_for_idle)));
         Ok(Runtime { local, event_loop: RefCell::new(EventLoop { receiver, reactor }), id })
     }
 }

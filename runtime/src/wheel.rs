@@ -122,9 +122,9 @@ impl Wheel {
         self.timers.remove(row as usize).waker
     }
 
-    /// The wakers that are left, for a runtime that ends.
-    pub(crate) fn into_wakers(self) -> impl Iterator<Item = Waker> {
-        self.timers.into_iter().filter_map(|(_, timer)| timer.waker)
+    /// Takes the wakers out, for a runtime that ends.
+    pub(crate) fn take_wakers(&mut self) -> Vec<Waker> {
+        self.timers.iter_mut().filter_map(|(_, timer)| timer.waker.take()).collect()
     }
 
     pub(crate) fn has_fired(&self, row: u32) -> bool {

@@ -14,6 +14,7 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use super::error::TaskError;
+use crate::contain::contain;
 
 /// A task whose types are forgotten.
 pub(super) type AnyTask = Pin<Box<dyn Erased>>;
@@ -56,7 +57,7 @@ impl<F: Future + 'static> Erased for Cell<F> {
         result.unwrap_or_else(|payload| {
             let failed = Cell::Output { output: Some(Err(TaskError::panic(payload))) };
             // The future's destructor may panic too; the first panic is the one that counts.
-            let _ = catch_unwind(AssertUnwindSafe(|| self.set(failed)));
+            contain(|| self.set(failed));
             Poll::Ready(())
         })
     }

@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::cell::Cell;
+use super::cell::{AnyTask, Cell};
 use super::error::{SpawnError, TaskError};
 use super::table::{Key, Leftover, Tasks};
 use crate::local::{self, Local};
@@ -33,10 +33,10 @@ use crate::waker;
 #[inline]
 #[track_caller]
 pub fn spawn<F: Future + 'static>(future: F) -> Task<F::Output> {
-    match try_spawn(future) {
-        Ok(task) => task,
-        Err(error) => panic!("gather::spawn: {error}; `gather::try_spawn` gives the future back instead"),
+    if let Some(max_tasks) = full() {
+        no_room(max_tasks);
     }
+    Task::new(insert(Cell::boxed(future)))
 }
 
 /// Starts a task, as [`spawn`] does, unless the runtime has as many as [`Builder::max_tasks`] allows.
@@ -64,14 +64,35 @@ pub fn spawn<F: Future + 'static>(future: F) -> Task<F::Output> {
 #[inline]
 #[track_caller]
 pub fn try_spawn<F: Future + 'static>(future: F) -> Result<Task<F::Output>, SpawnError<F>> {
+    match full() {
+        Some(max_tasks) => Err(SpawnError { future, max_tasks }),
+        None => Ok(Task::new(insert(Cell::boxed(future)))),
+    }
+}
+
+/// How many tasks there may be, if there are so many.
+#[inline]
+#[track_caller]
+fn full() -> Option<usize> {
     local::with_running("gather::spawn", |local| {
-        let mut tasks = local.tasks.borrow_mut();
-        if tasks.is_full() {
-            return Err(SpawnError { future, max_tasks: tasks.max() });
-        }
-        let key = tasks.insert(Cell::boxed(future));
-        Ok(Task { reference: Reference { runtime: local.id(), key }, taken: false, output: PhantomData })
+        let tasks = local.tasks.borrow();
+        tasks.is_full().then(|| tasks.max())
     })
+}
+
+/// Adds a task. It is in its box already: a large future is not to be passed from function to function, because a build
+/// without optimisation copies it each time, and the stack is only so large.
+#[inline(always)] // a `Reference` does not fit two registers: see `Row`
+fn insert(task: AnyTask) -> Reference {
+    let key = local::with(|local| local.tasks.borrow_mut().insert(task));
+    Reference { runtime: local::with(Local::id), key }
+}
+
+#[cold]
+#[track_caller]
+fn no_room(max_tasks: usize) -> ! {
+    let error = SpawnError { future: (), max_tasks };
+    panic!("gather::spawn: {error}; `gather::try_spawn` gives the future back instead")
 }
 
 /// Which task of which runtime.
@@ -140,6 +161,11 @@ pub struct Task<T> {
 impl<T> Unpin for Task<T> {}
 
 impl<T> Task<T> {
+    #[inline(always)]
+    fn new(reference: Reference) -> Task<T> {
+        Task { reference, taken: false, output: PhantomData }
+    }
+
     /// Lets the task go on alone. Its output is dropped, and a panic in it is only reported by the panic hook.
     pub fn detach(mut self) {
         self.taken = true;

@@ -26,8 +26,10 @@ pub(crate) struct Tasks {
     rows: Vec<Row>,
     /// The free rows. The last one is used first, while it is in the cache.
     free: Vec<u32>,
-    /// The rows that were woken, in order. An entry whose row is gone, or not queued any more, is passed over:
-    /// four bytes that a spawn paid for, gone at the next turn.
+    /// How many rows are not free.
+    alive: usize,
+    /// The rows that were woken, in order, each once. A row that became free meanwhile is passed over, and only then
+    /// used again: a new task does not take an old one's turn.
     ready: VecDeque<u32>,
     /// The serial number of the last task.
     serial: u64,
@@ -89,6 +91,7 @@ impl Tasks {
         Tasks {
             rows: Vec::new(),
             free: Vec::new(),
+            alive: 0,
             ready: VecDeque::new(),
             serial: 0,
             max: MAIN as usize,
@@ -102,7 +105,7 @@ impl Tasks {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.rows.len() - self.free.len()
+        self.alive
     }
 
     pub(super) fn max(&self) -> usize {
@@ -110,13 +113,14 @@ impl Tasks {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.len() >= self.max
+        self.alive >= self.max
     }
 
     /// Adds a task, ready to be polled.
     #[inline]
     pub(super) fn insert(&mut self, task: AnyTask) -> Key {
         self.serial += 1;
+        self.alive += 1;
         let row = self.free.pop().unwrap_or_else(|| self.add_row());
         let place = &mut self.rows[row as usize];
         place.serial = self.serial;
@@ -156,7 +160,10 @@ impl Tasks {
         let place = &mut self.rows[row as usize];
         place.serial = 0;
         place.stage = Stage::Free;
-        self.free.push(row);
+        self.alive -= 1;
+        if !place.queued {
+            self.free.push(row);
+        }
     }
 
     /// A task was woken.
@@ -184,19 +191,23 @@ impl Tasks {
         ready
     }
 
-    /// The next task to poll.
+    /// Takes the next row off the ready queue, and gives its task to be polled, if it has one to be.
     #[inline]
     pub(super) fn start_next(&mut self) -> Option<(Key, AnyTask)> {
         let row = self.ready.pop_front()?;
-        let task = self.rows.get_mut(row as usize)?;
-        if !std::mem::take(&mut task.queued) {
-            return None;
+        let task = &mut self.rows[row as usize];
+        task.queued = false;
+        match task.stage {
+            Stage::Idle => {
+                task.stage = Stage::Running;
+                Some((Key { row, serial: task.serial }, task.task.take()?))
+            }
+            Stage::Free => {
+                self.free.push(row);
+                None
+            }
+            _ => None,
         }
-        if task.stage != Stage::Idle {
-            return None;
-        }
-        task.stage = Stage::Running;
-        Some((Key { row, serial: task.serial }, task.task.take()?))
     }
 
     /// A task was polled.

@@ -62,8 +62,10 @@ impl Interval {
 
     /// The first tick after `due` that is still to come.
     fn after(&self, due: Instant) -> Option<Instant> {
-        let missed = now().saturating_duration_since(due).as_nanos() / self.period.as_nanos();
-        let periods = u32::try_from(missed).unwrap_or(u32::MAX).saturating_add(1);
-        due.checked_add(self.period.checked_mul(periods)?)
+        let late = now().saturating_duration_since(due).as_nanos();
+        let period = self.period.as_nanos();
+        let ahead = late - late % period + period;
+        let seconds = u64::try_from(ahead / 1_000_000_000).ok()?;
+        due.checked_add(Duration::new(seconds, (ahead % 1_000_000_000) as u32))
     }
 }
