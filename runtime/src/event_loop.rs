@@ -5,6 +5,7 @@
 //!   │   2 the tasks that were ready when the turn began; then who has yielded is woken
 //!   ├───  work is left, and the round is not due: the next turn
 //!   │   3 wakes and commands from other threads
+//!   ├───  they have made work, and the round is not due: the next turn
 //!   │   4 timers that are due
 //!   └── 5 events of sockets: sleep until one comes, or a timer, or a wake; do not sleep if work is left
 //! ```
@@ -15,8 +16,8 @@
 //! 2. one poll does at most [`BUDGET`] units of work, a unit being the poll of a gather's child or an operation on
 //!    a socket: what has more to do comes back the next turn;
 //! 3. after [`ROUND`] units of work steps 3 to 5 come round, however much is ready;
-//! 4. step 3 takes at most [`ROUND`] letters (as many as the mailbox holds would not do: a thread that posts faster than
-//!    the loop takes would make each batch a multiple of the one before), and step 5 one batch of events.
+//! 4. step 3 takes no more letters than the mailbox held when it began, and at most [`MOST_LETTERS`]; step 5 takes one
+//!    batch of events.
 //!
 //! So between two looks at the timers and sockets there are at most [`ROUND`] + the tasks that were ready + one
 //! [`BUDGET`] units of work.
@@ -41,6 +42,11 @@ use crate::{wake, waker};
 /// as much as thirty polls of a child that does nothing; so it is to be rare beside them, and often beside polls
 /// that do something (a thousand of a microsecond are a millisecond, which is what timers are accurate to).
 const ROUND: u32 = 1024;
+
+/// Letters that are taken in one round. Many, so that wakes that came together lead to one poll; but not as many as
+/// come: a thread that posts faster than the loop takes would make each batch a multiple of the one before. This many
+/// take about ten milliseconds.
+const MOST_LETTERS: usize = 1 << 20;
 
 /// The loop of one runtime.
 pub(crate) struct EventLoop {
@@ -69,18 +75,22 @@ impl EventLoop {
             if work < ROUND && local.has_ready() {
                 continue;
             }
+            work += self.take_letters(local);
+            if work < ROUND && local.has_ready() {
+                continue;
+            }
             work = 0;
             local.note_busy(busy_since);
-            self.take_letters(local);
             fire_due(local);
             self.wait_for_events(local);
             busy_since = local.clock_now_real();
         }
     }
 
-    /// Step 3: wakes and commands from other threads.
-    pub(crate) fn take_letters(&self, local: &Local) {
-        for _ in 0..ROUND {
+    /// Step 3: wakes and commands from other threads. Returns their number.
+    fn take_letters(&self, local: &Local) -> u32 {
+        let letters = self.receiver.len().min(MOST_LETTERS);
+        for _ in 0..letters {
             match self.receiver.take() {
                 Some(Letter::Wake(id)) => {
                     local.counters.remote_wakes.add(1);
@@ -91,9 +101,10 @@ impl EventLoop {
                 Some(Letter::Commands(commands)) => {
                     commands.into_iter().for_each(|command| obey(local, command));
                 }
-                None => return,
+                None => break,
             }
         }
+        letters as u32
     }
 
     /// Step 5: events of sockets.

@@ -14,8 +14,8 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crossbeam_queue::SegQueue;
 use parking_lot::Mutex;
@@ -74,6 +74,8 @@ struct Mailbox {
     open: AtomicBool,
     /// Whether that runtime sleeps.
     doorbell: Doorbell,
+    /// How to end its sleep. In a lock of its own, which is held just to look: the system call comes after.
+    bell: Mutex<Option<Arc<mio::Waker>>>,
     /// The rest, behind a lock.
     inner: Mutex<Inner>,
 }
@@ -84,8 +86,6 @@ struct Inner {
     owner: RuntimeId,
     /// What it was asked to do.
     commands: Vec<Command>,
-    /// How to end its sleep.
-    bell: Option<mio::Waker>,
     /// What its loop counted, as of its last look at the reactor.
     metrics: Metrics,
 }
@@ -178,12 +178,12 @@ pub(crate) fn metrics(runtime: RuntimeId) -> Metrics {
 
 impl Mailbox {
     fn new() -> Box<Mailbox> {
-        let inner =
-            Inner { owner: RuntimeId::NONE, commands: Vec::new(), bell: None, metrics: Metrics::default() };
+        let inner = Inner { owner: RuntimeId::NONE, commands: Vec::new(), metrics: Metrics::default() };
         Box::new(Mailbox {
             wakes: SegQueue::new(),
             open: AtomicBool::new(false),
             doorbell: Doorbell::new(),
+            bell: Mutex::new(None),
             inner: Mutex::new(inner),
         })
     }
@@ -191,7 +191,8 @@ impl Mailbox {
     fn push(&self, id: Id) {
         self.wakes.push(id);
         if self.doorbell.must_ring() {
-            if let Some(bell) = &self.inner.lock().bell {
+            let bell = self.bell.lock().clone();
+            if let Some(bell) = bell {
                 // An eventfd that cannot take a write is already readable, so an error loses nothing.
                 let _ = bell.wake();
             }
@@ -219,15 +220,20 @@ impl Receiver {
         {
             let mut inner = mailbox.inner.lock();
             inner.owner = id;
-            inner.bell = Some(bell);
             inner.metrics = Metrics::default();
         }
+        *mailbox.bell.lock() = Some(Arc::new(bell));
         mailbox.open.store(true, Ordering::Relaxed);
         Ok(Receiver { id, mailbox })
     }
 
     pub(crate) fn id(&self) -> RuntimeId {
         self.id
+    }
+
+    /// How many letters there are, about.
+    pub(crate) fn len(&self) -> usize {
+        self.mailbox.wakes.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -264,9 +270,9 @@ impl Receiver {
             return Vec::new();
         }
         inner.owner = RuntimeId::NONE;
-        inner.bell = None;
         let commands = std::mem::take(&mut inner.commands);
         drop(inner);
+        *self.mailbox.bell.lock() = None;
         // What comes after this is for nobody, or for the next owner, which it wakes for nothing.
         while self.mailbox.wakes.pop().is_some() {}
         NUMBERS.lock().returned.push_back(self.id.number);

@@ -1,1 +1,29 @@
-//! To be written.
+//! What the tests of this package share.
+//!
+//! [`children`]: futures for gathers, which a test finishes, wakes and watches.
+//!
+//! For the runtime: [`alone`] (a process of its own), [`asleep`] (other threads), [`watchdog`] (what might hang), [`probe`] and [`gate`] (futures to
+//! look into and to wait for), [`foreign`] (wakers of other libraries), [`witness`] (what was dropped, and where),
+//! [`wake_storm`], [`random`], [`descriptors`].
+//!
+//! For programs: [`programs`] (cargo, and the examples that it builds), [`load_test`] (that example as a process).
+
+pub mod alone;
+pub mod asleep;
+pub mod children;
+pub mod descriptors;
+pub mod foreign;
+pub mod gate;
+pub mod load_test;
+pub mod probe;
+pub mod programs;
+pub mod random;
+pub mod refused;
+pub mod wake_storm;
+pub mod watchdog;
+pub mod witness;
+
+/// The README's example is compiled and run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

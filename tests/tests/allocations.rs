@@ -1,0 +1,171 @@
+//! What allocates, and how often. The figures are promises of the docs; they are of the thread that counts them, so
+//! these tests may run side by side. (A reallocation counts as an allocation.)
+
+use std::future::{Future, poll_fn, ready};
+use std::task::{Poll, Waker};
+
+use allocation_counter::{AllocationInfo, measure};
+use gather::{Runtime, Task, gather, spawn, yield_now};
+use gather_tests::children::{Control, children, poll_next_turn};
+
+/// A gather of ready futures allocates its list of chunks, one chunk, the queue of those that were woken, and the
+/// outputs. (Fail-fast mode makes the values of the results where these are.)
+const OF_A_GATHER: u64 = 4;
+
+/// A runtime whose tables have had their first growth.
+fn warm_runtime() -> Runtime {
+    let runtime = Runtime::new().unwrap();
+    runtime.block_on(async {
+        let tasks: Vec<_> = (0..2000).map(|_| spawn(yield_now())).collect(); // all at once
+        gather(tasks).await.unwrap();
+    });
+    runtime
+}
+
+/// What `future` allocates while it runs.
+fn measured<F: Future<Output = ()>>(runtime: &Runtime, future: F) -> AllocationInfo {
+    measure(|| runtime.block_on(future))
+}
+
+// ---- Gathers
+
+#[test]
+fn a_gather_of_ready_futures_allocates_four_times_for_a_hundred_as_for_a_million() {
+    let runtime = warm_runtime();
+    for count in [100, 10_000, 1_000_000] {
+        let results = (0..count).map(|index: usize| ready(Ok::<_, std::io::Error>(index)));
+        let of_fail_fast = measured(&runtime, async { drop(gather(results).await) });
+        let of_capture = measured(&runtime, async { drop(gather((0..count).map(ready)).capture().await) });
+        assert_eq!((of_fail_fast.count_total, of_capture.count_total), (OF_A_GATHER, OF_A_GATHER), "{count}");
+    }
+}
+
+#[test]
+fn a_gather_of_ready_futures_takes_memory_for_its_outputs_and_else_the_same_for_a_hundred_and_a_million() {
+    let runtime = warm_runtime();
+    let beside_outputs = |count: usize| {
+        let futures = (0..count as u64).map(ready);
+        let counts = measured(&runtime, async { drop(gather(futures).capture().await) });
+        counts.bytes_max - count as u64 * 8
+    };
+    let of_a_hundred = beside_outputs(100);
+    assert_eq!(beside_outputs(1_000_000), of_a_hundred);
+    assert!(of_a_hundred < 4096, "{of_a_hundred} bytes");
+}
+
+#[test]
+fn a_child_that_waits_costs_no_allocation_of_its_own() {
+    let runtime = warm_runtime();
+    for count in [100, 10_000, 100_000] {
+        let futures = (0..count).map(|_| yield_now());
+        let counts = measured(&runtime, async { drop(gather(futures).capture().await) });
+        // For each doubling: a chunk, and the queue grows; and now and then the lists of chunks and of yields.
+        let doublings = u64::from(usize::ilog2(count));
+        assert!(counts.count_total <= 4 * doublings, "{count} children: {} allocations", counts.count_total);
+    }
+}
+
+// ---- Wakers and wakes
+
+#[test]
+fn cloning_and_dropping_and_using_a_waker_at_home_never_allocates() {
+    /// Does it a thousand times, in the poll that gives the waker.
+    async fn check() {
+        let mut polls = 0;
+        poll_fn(|cx| {
+            let counts = measure(|| {
+                for _ in 0..1000 {
+                    let waker: Waker = cx.waker().clone();
+                    waker.wake_by_ref();
+                    drop(waker.clone());
+                    waker.wake();
+                }
+            });
+            assert_eq!(counts.count_total, 0);
+            polls += 1;
+            if polls == 3 { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+    let runtime = warm_runtime();
+    runtime.block_on(check()); // the waker of the main future
+    runtime.block_on(async {
+        spawn(check()).await.unwrap(); // that of a task
+        gather((0..100).map(|_| check())).capture().await; // that of a child
+        spawn(gather([gather([check()]).capture()]).capture()).await.unwrap(); // and of one further down
+    });
+}
+
+#[test]
+fn waking_and_polling_a_thousand_children_over_and_over_never_allocates() {
+    warm_runtime().block_on(async {
+        let (controls, futures) = children::<Result<(), ()>>(1000);
+        let mut all = gather(futures);
+        for _ in 0..20 {
+            assert!(poll_next_turn(&mut all).await.is_pending());
+        }
+        let counts = measure(|| {
+            for _ in 0..100 {
+                controls.iter().for_each(Control::wake);
+            }
+        });
+        assert_eq!(counts.count_total, 0);
+        for _ in 0..20 {
+            poll_fn(|cx| {
+                let counts = measure(|| assert!(std::pin::Pin::new(&mut all).poll(cx).is_pending()));
+                assert_eq!(counts.count_total, 0);
+                Poll::Ready(())
+            })
+            .await;
+            yield_now().await;
+        }
+        assert!(controls.iter().all(|control| control.polls() == 2));
+    });
+}
+
+#[test]
+fn waking_tasks_at_home_never_allocates() {
+    warm_runtime().block_on(async {
+        let (controls, futures) = children::<()>(1000);
+        let tasks: Vec<Task<()>> = futures.into_iter().map(spawn).collect();
+        yield_now().await;
+        for round in 1..10 {
+            let counts = measure(|| controls.iter().chain(&controls).for_each(Control::wake));
+            assert_eq!(counts.count_total, 0);
+            yield_now().await;
+            assert!(controls.iter().all(|control| control.polls() == 1 + round));
+        }
+        drop(tasks);
+    });
+}
+
+// ---- Tasks
+
+#[test]
+fn a_spawn_allocates_once_and_awaiting_the_task_does_not() {
+    warm_runtime().block_on(async {
+        let mut tasks = Vec::with_capacity(1000);
+        for _ in 0..3 {
+            let spawned = measure(|| tasks.extend((0..1000u64).map(|number| spawn(async move { number }))));
+            yield_now().await;
+            let mut sum = 0;
+            for task in &mut tasks {
+                let mut output = None;
+                let awaited = poll_fn(|cx| {
+                    let task = std::pin::Pin::new(&mut *task);
+                    let counts = measure(|| output = Some(task.poll(cx)));
+                    Poll::Ready(counts.count_total)
+                });
+                assert_eq!(awaited.await, 0);
+                match output {
+                    Some(Poll::Ready(Ok(number))) => sum += number,
+                    other => panic!("not the number: {other:?}"),
+                }
+            }
+            assert_eq!(sum, 499_500);
+            let dropped = measure(|| tasks.clear());
+            assert_eq!(dropped.count_total, 0);
+            assert_eq!(spawned.count_total, 1000, "the box of each task");
+        }
+    });
+}

@@ -1,0 +1,229 @@
+//! What the project says of itself, read from its sources and manifests: how much of it is unsafe, what its users build,
+//! how long its files are, where its links lead.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use gather_tests::programs::{WORKSPACE, cargo, printed_by};
+use proc_macro2::{TokenStream, TokenTree};
+
+/// The packages of the workspace, by their folders. The first two are published.
+const PACKAGES: [&str; 5] = ["runtime", "gather", "examples", "tests", "benches"];
+
+/// The files that may have unsafe code.
+const UNSAFE_FILES: [&str; 2] = ["gather/src/children.rs", "runtime/src/waker.rs"];
+
+/// The features of `gather`, and how many crates each may add.
+const FEATURES: [(&str, usize); 3] = [("futures-io", 1), ("tokio-io", 2), ("hyper", 7)];
+
+// ---- reading the sources
+
+/// A file of sources.
+struct Source {
+    /// Relative to the workspace, with slashes.
+    path: String,
+    text: String,
+}
+
+impl Source {
+    /// The names and keywords of the code, each with the number of its line. What stands in a comment, in documentation
+    /// or in a string is none.
+    fn words(&self) -> Vec<(String, usize)> {
+        fn collect(tokens: TokenStream, words: &mut Vec<(String, usize)>) {
+            for token in tokens {
+                match token {
+                    TokenTree::Group(group) => collect(group.stream(), words),
+                    TokenTree::Ident(word) => words.push((word.to_string(), word.span().start().line)),
+                    TokenTree::Punct(_) | TokenTree::Literal(_) => {}
+                }
+            }
+        }
+        let mut words = Vec::new();
+        collect(self.text.parse().unwrap_or_else(|error| panic!("{}: {error}", self.path)), &mut words);
+        words
+    }
+
+    /// The lines in which this word stands in the code.
+    fn lines_with(&self, word: &str) -> Vec<usize> {
+        self.words().into_iter().filter(|(name, _)| name == word).map(|(_, line)| line).collect()
+    }
+
+    /// The comment right above a line.
+    fn comment_above(&self, line: usize) -> String {
+        let above: Vec<_> = self.text.lines().take(line - 1).map(str::trim).collect();
+        let code = above.iter().rposition(|line| !line.starts_with("//"));
+        above[code.map_or(0, |code| code + 1)..].join("\n")
+    }
+}
+
+/// All files of sources in a folder of the workspace, and in its folders.
+#[track_caller]
+fn sources(folder: &str) -> Vec<Source> {
+    let mut sources = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(Path::new(WORKSPACE).join(&folder)).expect("a folder of the workspace") {
+            let entry = entry.expect("a folder can be read");
+            let path = format!("{folder}/{}", entry.file_name().to_str().expect("plain names"));
+            if entry.path().is_dir() {
+                folders.push(path);
+            } else if path.ends_with(".rs") {
+                sources.push(Source { text: read(&path), path });
+            }
+        }
+    }
+    assert!(!sources.is_empty(), "no sources in {folder}");
+    sources
+}
+
+/// The sources that users of `gather` build.
+fn published_sources() -> Vec<Source> {
+    ["runtime/src", "gather/src"].into_iter().flat_map(sources).collect()
+}
+
+/// The text of a file of the workspace.
+#[track_caller]
+fn read(path: &str) -> String {
+    fs::read_to_string(Path::new(WORKSPACE).join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn set<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
+    names.map(str::to_owned).into()
+}
+
+/// The lines of a section of a manifest, without comments.
+#[track_caller]
+fn section(manifest: &str, name: &str) -> Vec<String> {
+    let text = read(manifest);
+    let lines = text.lines().map(|line| line.split(" #").next().unwrap_or_default().trim().to_owned());
+    let lines = lines.skip_while(|line| *line != format!("[{name}]")).skip(1);
+    lines.take_while(|line| !line.starts_with('[')).filter(|line| !line.is_empty()).collect()
+}
+
+/// The name that a line of a manifest is about, as `mio` in `mio.workspace = true`.
+fn name(line: &str) -> String {
+    line.split(['.', ' ', '=']).next().unwrap_or_default().to_owned()
+}
+
+// ---- unsafe code
+
+#[test]
+fn there_are_at_most_three_unsafe_blocks_in_two_files_each_with_its_argument() {
+    let mut files = BTreeSet::new();
+    let mut number = 0;
+    for source in published_sources() {
+        // An `unsafe impl` or an `unsafe fn` would count, too: it needs an argument as much as a block does.
+        for line in source.lines_with("unsafe") {
+            let comment = source.comment_above(line);
+            let argues = comment.lines().any(|line| line.starts_with("// SAFETY: "));
+            assert!(argues, "no `// SAFETY:` above line {line} of {}, but:\n{comment}", source.path);
+            files.insert(source.path.clone());
+            number += 1;
+        }
+    }
+    assert!(number <= 3, "{number} unsafe blocks");
+    assert_eq!(files, set(UNSAFE_FILES));
+}
+
+#[test]
+fn unsafe_code_is_denied_everywhere_else() {
+    let lints = section("Cargo.toml", "workspace.lints.rust");
+    assert!(lints.contains(&r#"unsafe_code = "deny""#.to_owned()), "{lints:?}");
+    for package in PACKAGES {
+        assert_eq!(section(&format!("{package}/Cargo.toml"), "lints"), ["workspace = true"], "{package}");
+    }
+    let sources = PACKAGES.into_iter().flat_map(sources);
+    let allowing = sources.filter(|source| !source.lines_with("unsafe_code").is_empty());
+    assert_eq!(allowing.map(|source| source.path).collect::<BTreeSet<_>>(), set(UNSAFE_FILES));
+}
+
+// ---- dependencies
+
+/// The crates that cargo would build for these options of `cargo tree`, without our own.
+#[track_caller]
+fn crates(options: &[&str]) -> BTreeSet<String> {
+    let tree = printed_by(cargo().args(["tree", "--prefix", "none", "--no-dedupe"]).args(options));
+    assert!(tree.starts_with("gather"), "cargo has no tree for {options:?}:\n{tree}");
+    // A line is a name, a version, and for ours a path.
+    let crates = tree.lines().filter(|line| !line.starts_with("gather")).map(|line| line.split(' '));
+    crates.map(|line| line.take(2).collect::<Vec<_>>().join(" ")).collect()
+}
+
+/// What a user of `gather` builds, with these options for its features.
+#[track_caller]
+fn built(features: &[&str]) -> BTreeSet<String> {
+    crates(&[&["--package", "gather", "--edges", "normal,build"], features].concat())
+}
+
+#[test]
+fn a_user_with_default_features_builds_at_most_fourteen_other_crates() {
+    let crates = built(&[]);
+    assert!((5..=14).contains(&crates.len()), "{}: {crates:?}", crates.len());
+}
+
+#[test]
+fn each_feature_adds_at_most_as_many_crates_as_it_is_worth() {
+    let core = built(&["--no-default-features"]);
+    for (feature, bound) in FEATURES {
+        let crates = built(&["--no-default-features", "--features", feature]);
+        let added: Vec<_> = crates.difference(&core).collect();
+        assert!((1..=bound).contains(&added.len()), "{feature} adds {added:?}");
+    }
+    for package in ["gather", "runtime"] {
+        let features = section(&format!("{package}/Cargo.toml"), "features");
+        let names: BTreeSet<_> = features.iter().map(|line| name(line)).collect();
+        assert_eq!(names, set(["default", "futures-io", "tokio-io", "hyper"]), "{package}");
+    }
+}
+
+#[test]
+fn the_core_depends_on_five_crates_and_each_feature_on_one_more() {
+    let dependencies = |package: &str| {
+        let manifest = format!("{package}/Cargo.toml");
+        let text = read(&manifest);
+        let kinds = text.lines().filter(|line| line.starts_with('[') && line.ends_with("dependencies]"));
+        let kinds: Vec<_> = kinds.filter(|kind| !kind.ends_with("dev-dependencies]")).collect();
+        assert_eq!(kinds, ["[dependencies]"], "{package} has no others for one platform, or for its build");
+        let lines = section(&manifest, "dependencies");
+        let (optional, core): (Vec<_>, Vec<_>) =
+            lines.into_iter().partition(|line| line.contains("optional = true"));
+        [core, optional].map(|lines| lines.iter().map(|line| name(line)).collect::<BTreeSet<_>>())
+    };
+    let core = ["crossbeam-queue", "mio", "parking_lot", "pin-project-lite", "slab"];
+    let optional = ["futures-io", "hyper", "tokio"];
+    assert_eq!(dependencies("runtime"), [set(core), set(optional)]);
+    assert_eq!(dependencies("gather"), [set(["gather-runtime", "pin-project-lite"]), set([])]);
+}
+
+// ---- files
+
+#[test]
+fn no_file_is_longer_than_350_lines() {
+    let lengths = published_sources().into_iter().map(|source| (source.text.lines().count(), source.path));
+    let long: Vec<_> = lengths.filter(|(lines, _)| *lines > 350).collect();
+    assert!(long.is_empty(), "{long:?}");
+}
+
+#[test]
+fn every_file_begins_by_saying_what_it_is() {
+    let sources = ["runtime/src", "gather/src", "examples", "tests", "benches"].into_iter().flat_map(sources);
+    let begins = |source: &Source| {
+        let first = source.text.lines().find(|line| !line.is_empty() && !line.starts_with("#!["));
+        first.is_some_and(|line| line.starts_with("//! "))
+    };
+    let silent = sources.filter(|source| !begins(source)).map(|source| source.path);
+    assert_eq!(silent.collect::<Vec<_>>(), [""; 0]);
+}
+
+#[test]
+fn every_link_of_the_readme_to_a_file_leads_there() {
+    let readme = read("README.md");
+    // Every other part is a block of code, in which `](` would mean something else.
+    let prose = readme.split("```").step_by(2);
+    let targets = prose.flat_map(|prose| prose.split("](").skip(1));
+    let targets = targets.map(|rest| rest.split([')', ' ', '#']).next().unwrap_or_default());
+    let files = targets.filter(|target| !target.is_empty() && !target.contains("://"));
+    let lost: Vec<_> = files.filter(|file| !Path::new(WORKSPACE).join(file).exists()).collect();
+    assert!(lost.is_empty(), "{lost:?}");
+}

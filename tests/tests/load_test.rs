@@ -1,0 +1,398 @@
+//! The example `load_test` as a process, against its own server and against servers of these tests that misbehave.
+//!
+//! `nginx.rs` has the tests against a real server.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use gather_tests::load_test::{Ended, LoadTest};
+
+/// Nobody listens on port 1 of this machine, and the system gives it to nobody. It does give the others out, also to the
+/// client itself: of the connections to such a port that should be refused, one in some thousands meets its own end.
+const REFUSING: &str = "http://127.0.0.1:1/";
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+const OK_BYTES: usize = 2;
+
+// ---- servers
+
+/// What a server does when it has read a request.
+enum Reply {
+    /// Sends this, and waits for the next request.
+    Send(&'static str),
+    /// Sends this, and closes the connection.
+    SendAndClose(&'static str),
+    /// Sends this, and no more until the client is gone.
+    SendAndStall(&'static str),
+    /// Closes the connection and stops listening, as a server that is killed.
+    Die,
+}
+
+/// A server with a thread for each connection, and what it has seen.
+struct Server {
+    url: String,
+    seen: Arc<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    connections: AtomicUsize,
+    requests: AtomicUsize,
+    dead: AtomicBool,
+}
+
+/// Starts a server that asks `reply` what to do with each request, which it numbers from 1 on in the order of their
+/// arrival. It ends with the test's process, or by [`Reply::Die`].
+fn server(reply: impl Fn(usize) -> Reply + Send + Sync + 'static) -> Server {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}/", listener.local_addr().expect("it is bound"));
+    let server = Server { url, seen: Arc::default() };
+    let (reply, seen) = (Arc::new(reply), Arc::clone(&server.seen));
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            if seen.dead.load(Ordering::SeqCst) {
+                return;
+            }
+            seen.connections.fetch_add(1, Ordering::SeqCst);
+            let (reply, seen) = (Arc::clone(&reply), Arc::clone(&seen));
+            // A client that goes away in the middle is expected.
+            thread::spawn(move || drop(converse(&stream, &seen, &*reply)));
+        }
+    });
+    server
+}
+
+fn converse(mut stream: &TcpStream, seen: &Seen, reply: &dyn Fn(usize) -> Reply) -> io::Result<()> {
+    let mut lines = BufReader::new(stream).lines();
+    // The requests have no body: each ends with an empty line.
+    while let Some(line) = lines.next().transpose()? {
+        if !line.is_empty() {
+            continue;
+        }
+        match reply(seen.requests.fetch_add(1, Ordering::SeqCst) + 1) {
+            Reply::Send(answer) => stream.write_all(answer.as_bytes())?,
+            Reply::SendAndClose(answer) => return stream.write_all(answer.as_bytes()),
+            Reply::SendAndStall(start) => {
+                stream.write_all(start.as_bytes())?;
+                lines.by_ref().try_for_each(|line| line.map(drop))?;
+            }
+            Reply::Die => {
+                seen.dead.store(true, Ordering::SeqCst);
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Server {
+    /// Runs `load_test` against this server.
+    #[track_caller]
+    fn tested(&self, options: &[&str]) -> Ended {
+        LoadTest::run(["--url", &self.url].iter().chain(options))
+    }
+
+    fn connections(&self) -> usize {
+        self.seen.connections.load(Ordering::SeqCst)
+    }
+
+    fn requests(&self) -> usize {
+        self.seen.requests.load(Ordering::SeqCst)
+    }
+}
+
+/// The four figures into which the requests are divided: succeeded, another status, failed, given up.
+#[track_caller]
+fn divided(ended: &Ended) -> [usize; 4] {
+    let given_up = ended.find("given up").unwrap_or(0);
+    [ended.figure("succeeded"), ended.figure("not 2xx or 3xx"), ended.figure("failed"), given_up]
+}
+
+/// A path for a file of a test, beside the programs of cargo.
+fn path(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name)
+}
+
+// ---- runs that succeed
+
+#[test]
+fn without_options_ten_thousand_requests_succeed() {
+    let ended = LoadTest::run([""; 0]);
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    assert_eq!(ended.figure("requests"), 10_000);
+    assert_eq!(divided(&ended), [10_000, 0, 0, 0]);
+    assert_eq!(ended.figure("200"), 10_000);
+    assert!((1..=64).contains(&ended.figure("connections opened")), "{ended:#?}");
+}
+
+#[test]
+fn the_report_counts_what_the_server_saw() {
+    let server = server(|_| Reply::Send(OK));
+    for (requests, concurrency) in [(500, 7), (3, 64), (1, 1)] {
+        let before = (server.requests(), server.connections());
+        let options = ["--requests", &requests.to_string(), "--concurrency", &concurrency.to_string()];
+        let ended = server.tested(&options);
+        assert_eq!(ended.code, Some(0), "{ended:#?}");
+        assert_eq!(divided(&ended), [requests, 0, 0, 0]);
+        assert_eq!(ended.figure("200"), requests);
+        assert_eq!(server.requests() - before.0, requests);
+        assert_eq!(server.connections() - before.1, ended.figure("connections opened"));
+        assert!(ended.figure("connections opened") <= concurrency.min(requests), "{ended:#?}");
+        let bytes = ended.printed.lines().find_map(|line| line.strip_prefix("body bytes received"));
+        assert_eq!(bytes.map(str::trim), Some(&*format!("{} B", OK_BYTES * requests)));
+    }
+}
+
+#[test]
+fn progress_on_a_pipe_is_a_plain_line_for_each_tenth() {
+    let ended = LoadTest::run(["--requests", "500", "--concurrency", "8"]);
+    let tenths = (1..=10).map(|tenth| format!("{:>3} %: {} of 500 done, 0 failed\n", tenth * 10, tenth * 50));
+    assert_eq!(ended.complained, tenths.collect::<String>());
+    for text in [&ended.printed, &ended.complained] {
+        assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "an escape code in {text:?}");
+    }
+}
+
+#[test]
+fn a_chart_is_an_svg_of_all_answers() {
+    for (requests, curves) in [(500, 0), (4000, 3)] {
+        let chart = path(&format!("{requests}.svg"));
+        let options =
+            ["--requests".into(), requests.to_string().into(), "--chart".into(), OsString::from(&chart)];
+        let ended = LoadTest::run(options);
+        assert_eq!(ended.code, Some(0), "{ended:#?}");
+        let svg = fs::read_to_string(&chart).expect("the chart was written");
+        check_svg(&svg);
+        // Few answers are drawn as dots, many as the curves of some percentiles (with a stroke each in the legend).
+        assert_eq!(svg.matches("<circle").count(), if curves == 0 { requests } else { 0 });
+        assert_eq!(["p50", "p99", "max"].iter().filter(|name| svg.contains(**name)).count(), curves);
+    }
+}
+
+#[test]
+fn a_chart_of_no_answers_is_an_svg_too() {
+    let chart = path("none.svg");
+    let options = ["--url", REFUSING, "--requests", "5", "--capture", "--chart"];
+    let ended = LoadTest::run(options.into_iter().map(OsString::from).chain([chart.clone().into()]));
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
+    check_svg(&fs::read_to_string(&chart).expect("the chart was written"));
+}
+
+/// Fails if this does not look like an SVG whose elements are all closed.
+#[track_caller]
+fn check_svg(svg: &str) {
+    assert!(svg.starts_with("<svg ") && svg.trim_end().ends_with("</svg>"), "{svg}");
+    let opened = svg.matches('<').count() - svg.matches("</").count();
+    assert_eq!(opened, svg.matches("</").count() + svg.matches("/>").count(), "{svg}");
+}
+
+// ---- options
+
+#[test]
+fn the_help_lists_every_option() {
+    const OPTIONS: &str = include_str!("../../examples/load_test/options.rs");
+    let help = LoadTest::run(["--help"]);
+    assert_eq!((help.code, help.complained.as_str()), (Some(0), ""));
+    assert_eq!(help.printed, LoadTest::run(["-h"]).printed);
+    let names = |start: &str, end: &str, dashes: &str| {
+        let names = OPTIONS.split(start).skip(1).filter_map(|rest| Some(rest.split_once(end)?.0));
+        names.map(|name| format!("{dashes}{name}")).collect::<Vec<_>>()
+    };
+    let (long, short) = (names("Long(\"", "\")", "--"), names("Short('", "')", "-"));
+    assert!(long.len() >= 7 && short.len() >= 4, "the options are found in its source: {long:?} {short:?}");
+    let listed: Vec<_> = help.printed.split([' ', ',', '\n']).collect();
+    for option in long.iter().chain(&short) {
+        assert!(listed.contains(&option.as_str()), "{option} is not in the help");
+    }
+}
+
+#[test]
+fn options_that_cannot_be_used_exit_with_2_and_one_line_that_names_the_culprit() {
+    let folder = env::temp_dir();
+    let folder = folder.to_str().expect("a plain path");
+    let nowhere = path("no such folder/chart.svg");
+    let nowhere = nowhere.to_str().expect("a plain path");
+    let cases: &[(&[&str], &str)] = &[
+        (&["--bogus"], "--bogus"),
+        (&["-x"], "-x"),
+        (&["--capture=yes"], "--capture"),
+        (&["extra"], "extra"),
+        (&["--url"], "--url"),
+        (&["--requests"], "--requests"),
+        (&["-n"], "-n"),
+        (&["--concurrency"], "--concurrency"),
+        (&["--timeout"], "--timeout"),
+        (&["--chart"], "--chart"),
+        (&["--requests", "many"], "many"),
+        (&["--requests", "many"], "--requests"),
+        (&["--requests", "-5"], "-5"),
+        (&["--requests", "1.5"], "1.5"),
+        (&["--concurrency", "x"], "--concurrency"),
+        (&["--timeout", "soon"], "--timeout"),
+        (&["--timeout", "-1"], "--timeout"),
+        (&["--requests", "0"], "--requests"),
+        (&["--concurrency", "0"], "--concurrency"),
+        (&["--timeout", "0"], "--timeout"),
+        (&["--url", "localhost"], "localhost"),
+        (&["--url", "http://"], "http://"),
+        (&["--url", "https://localhost/"], "https"),
+        (&["--chart", nowhere], nowhere),
+        (&["--chart", folder], folder),
+        // The rest is fine, and still nothing is run.
+        (&["--requests", "5", "--bogus"], "--bogus"),
+    ];
+    for (options, culprit) in cases {
+        let ended = LoadTest::run(*options);
+        assert_eq!(ended.code, Some(2), "{options:?}: {ended:#?}");
+        assert_eq!(ended.printed, "", "{options:?}: nothing is run");
+        assert_eq!(ended.complained.lines().count(), 1, "{options:?}: {}", ended.complained);
+        assert!(ended.complained.starts_with("load_test: "), "{options:?}: {}", ended.complained);
+        assert!(ended.complained.contains(culprit), "{options:?}: {}", ended.complained);
+    }
+}
+
+// ---- the first failure ends the run
+
+#[test]
+fn a_refused_connection_ends_the_run_at_once_and_is_named() {
+    // To try all of them would take hours.
+    let ended = LoadTest::run(["--url", REFUSING, "--requests", "1000000000"]);
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
+    let (request, reason) = ended.failing_request();
+    assert!((1..=64).contains(&request), "one of the first: {ended:#?}");
+    assert!(reason.contains("refused"), "{reason}");
+    assert_eq!(divided(&ended), [0, 0, 1, 999_999_999]);
+    assert_eq!(ended.complained.lines().count(), 1, "{ended:#?}");
+}
+
+#[test]
+fn the_first_failure_does_not_wait_for_the_other_requests() {
+    // Each of the others would wait an hour for its answer.
+    let server = server(|request| match request {
+        10 => Reply::SendAndClose("good evening\r\n\r\n"),
+        _ => Reply::SendAndStall(""),
+    });
+    let ended = server.tested(&["--requests", "10", "--concurrency", "10", "--timeout", "3600"]);
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
+    assert_eq!(divided(&ended), [0, 0, 1, 9]);
+    assert!((1..=10).contains(&ended.failing_request().0));
+    assert_eq!(ended.kinds(), BTreeMap::from([("answer is not HTTP", 1)]));
+}
+
+#[test]
+fn a_server_that_dies_ends_the_run_with_the_failing_request_named() {
+    let server = server(|request| if request <= 100 { Reply::Send(OK) } else { Reply::Die });
+    let ended = server.tested(&["--requests", "1000000000", "--concurrency", "1"]);
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
+    let (request, reason) = ended.failing_request();
+    assert_eq!(request, 101);
+    assert!(reason.contains("connection closed"), "{reason}");
+    assert_eq!(divided(&ended), [100, 0, 1, 999_999_899]);
+    assert_eq!(server.requests(), 101, "the failed request is not sent again");
+}
+
+// ---- with --capture, every request is accounted for
+
+#[test]
+fn captured_refusals_are_all_counted_by_kind() {
+    let ended = LoadTest::run(["--url", REFUSING, "--requests", "300", "--capture"]);
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
+    assert_eq!(divided(&ended), [0, 0, 300, 0]);
+    assert_eq!(ended.figure("connections opened"), 0);
+    assert_eq!(ended.kinds(), BTreeMap::from([("connection refused", 300)]));
+    assert!(ended.printed.contains("  request 1: "), "each kind has an example: {}", ended.printed);
+    assert!(ended.complained.ends_with("100 %: 300 of 300 done, 300 failed\n"), "{}", ended.complained);
+}
+
+#[test]
+fn every_request_is_accounted_for_when_the_server_dies_half_way() {
+    let server = server(|request| if request <= 100 { Reply::Send(OK) } else { Reply::Die });
+    let ended = server.tested(&["--requests", "300", "--concurrency", "8", "--capture"]);
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
+    assert_eq!(divided(&ended), [100, 0, 200, 0]);
+    let kinds = ended.kinds();
+    assert_eq!(kinds.values().sum::<usize>(), 200, "{kinds:?}");
+    assert!(kinds["connection reset or closed"] >= 1 && kinds["connection refused"] >= 1, "{kinds:?}");
+}
+
+/// Runs ten requests, of which every other one meets this fault.
+#[track_caller]
+fn every_other_fails(fault: fn() -> Reply, kind: &str, reason: &str) {
+    let server = server(move |request| if request % 2 == 0 { fault() } else { Reply::Send(OK) });
+    let ended = server.tested(&["--requests", "10", "--concurrency", "1", "--timeout", "0.2", "--capture"]);
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
+    assert_eq!(divided(&ended), [5, 0, 5, 0], "{ended:#?}");
+    assert_eq!(ended.kinds(), BTreeMap::from([(kind, 5)]));
+    let example = ended.printed.lines().find(|line| line.starts_with("    request 2: ")).expect("an example");
+    assert!(example.contains(reason), "{example}");
+    assert_eq!(server.requests(), 10, "none is sent again");
+}
+
+#[test]
+fn connections_that_are_closed_without_an_answer_are_counted() {
+    every_other_fails(|| Reply::SendAndClose(""), "connection reset or closed", "was not answered");
+}
+
+#[test]
+fn answers_that_are_not_http_are_counted() {
+    every_other_fails(
+        || Reply::SendAndClose("good evening\r\n\r\n"),
+        "answer is not HTTP",
+        "was not answered",
+    );
+}
+
+#[test]
+fn answers_that_break_off_are_counted() {
+    let half = || Reply::SendAndClose("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
+    every_other_fails(half, "connection reset or closed", "broke off in its body");
+}
+
+#[test]
+fn answers_that_do_not_come_in_time_are_counted() {
+    let started = Instant::now();
+    every_other_fails(|| Reply::SendAndStall(""), "timeout", "no whole answer within 200ms");
+    assert!(started.elapsed() >= Duration::from_secs(1), "five times 0.2 seconds");
+}
+
+#[test]
+fn answers_that_do_not_end_in_time_are_counted() {
+    let half = || Reply::SendAndStall("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
+    every_other_fails(half, "timeout", "no whole answer within 200ms");
+}
+
+// ---- statuses
+
+#[test]
+fn an_error_status_does_not_end_the_run_and_makes_it_fail() {
+    let server = server(|request| {
+        Reply::Send(match request % 4 {
+            0 => OK,
+            1 => "HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n",
+            2 => "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+            _ => "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n",
+        })
+    });
+    let ended = server.tested(&["--requests", "400", "--concurrency", "8"]);
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
+    assert_eq!(divided(&ended), [200, 200, 0, 0]);
+    assert_eq!(["200", "302", "404", "500"].map(|status| ended.figure(status)), [100; 4]);
+    assert_eq!(server.requests(), 400, "redirections are not followed");
+}
+
+#[test]
+fn a_server_that_answers_only_errors_fails_every_request() {
+    let server = server(|_| Reply::Send("HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"));
+    let ended = server.tested(&["--requests", "50", "--capture"]);
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
+    assert_eq!((divided(&ended), ended.figure("500")), ([0, 50, 0, 0], 50));
+}
