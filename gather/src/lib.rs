@@ -56,24 +56,31 @@
 //! | 1 | `children.rs` | slots whose addresses never change: all of the unsafe code |
 //! | 2 | `ordered.rs` | outputs that come in any order |
 //! | 3 | `policy.rs` | the modes |
-//! | 4 | `gather.rs` | the call, and the engine |
-//! | 5 | `panics.rs` | destructors that panic |
-//! | 6 | `outcomes.rs` | what became of a capture |
-//! | 7 | `list.rs` | `gather!` |
+//! | 4 | `panics.rs` | destructors that panic |
+//! | 5 | `engine.rs` | what every poll of a gather does |
+//! | 6 | `gather.rs` | the call |
+//! | 7 | `outcomes.rs` | what became of a capture |
+//! | 8 | `list.rs`, `nested.rs` | `gather!` |
 //!
 //! The crates share their features: see [`gather_runtime`].
 
+#![allow(rustdoc::private_intra_doc_links, reason = "the files lead a reader from one to the next")]
+
 mod children;
+mod engine;
 mod gather;
 #[doc(hidden)]
 #[allow(missing_docs, reason = "what the macro is made of")]
 pub mod list;
+#[allow(missing_docs, unreachable_pub, reason = "likewise")]
+mod nested;
 mod ordered;
 mod outcomes;
 mod panics;
 mod policy;
 
-pub use crate::gather::{Gather, Siblings, SiblingsOf, gather};
+pub use crate::gather::{Gather, SiblingsOf, gather};
+pub use engine::Siblings;
 pub use gather_runtime::*;
 pub use outcomes::{GatherError, Outcomes};
 pub use policy::{Capture, FailFast, Kept, Policy};

@@ -1,8 +1,8 @@
 //! What happens with each output: the modes of a gather.
 //!
-//! There is one engine ([`Gather`](crate::Gather)); a mode is a [`Policy`], which judges each output when it comes.
+//! There is one engine ([`engine`](crate::engine)); a mode is a [`Policy`], which judges each output when it comes.
 //!
-//! Next: [`gather`](mod@crate::gather), the engine.
+//! Next: [`panics`](crate::panics).
 
 use std::ops::ControlFlow;
 

@@ -30,7 +30,7 @@
 //! | 2 | `waker.rs` | the number as a waker: all of the unsafe code |
 //! | 3 | `local.rs` | the tables of a thread |
 //! | 4 | `wake.rs` | what a wake does |
-//! | 5 | `group.rs` | children that share a parent |
+//! | 5 | `group/` | children that share a parent |
 //! | 6 | `task/` | tasks: the table, the box, polling, the handle |
 //! | 7 | `clock.rs`, `wheel.rs`, `time/` | time |
 //! | 8 | `reactor.rs`, `source.rs`, `net/` | sockets |

@@ -5,171 +5,19 @@
 //! children that were woken. So the combinator polls just those, in just that order, and a spurious poll of the
 //! combinator polls no child. The group holds no future and no pointer: a row number, and nothing more.
 //!
-//! # The queue
-//!
-//! One word for each child does three jobs: is the child queued, who is behind it, and which generation of the
-//! child was woken.
-//!
-//! ```text
-//!   head ──► links[4] ──► links[0] ──► links[7] = END          links[1] = IDLE: not queued
-//!                                       ▲ tail
-//! ```
-//!
-//! Children reuse numbers, so a late wake for a finished child may find its successor. The generation tells them
-//! apart: the owner skips what it pops for a generation that is gone. If wakes for two generations of one number
-//! meet in the queue, the entry becomes "any generation", which is at worst one spurious poll.
-//!
-//! # The parent
-//!
-//! `told` is set while the parent knows that it has to poll the group: from the first wake until the owner
-//! leaves a poll with an empty queue. So n children that are woken in a row wake their parent once.
-//!
-//! Next: [`task`](crate::task), the other kind of row.
+//! Next: [`table`].
+
+mod table;
 
 use std::task::{Context, Waker};
 
-use slab::Slab;
-
-use crate::id::{CHILD_GENERATION_BITS, Id, MAX_CHILDREN, MAX_GROUPS, Target};
+use crate::id::{Id, MAX_CHILDREN, Target};
 use crate::local::{self, Local};
 use crate::mailbox::{self, Command, RuntimeId};
 use crate::waker;
 
-/// The bits of a link that hold the number of the next child; the bits above hold the woken generation.
-const NEXT_BITS: u32 = 24;
-/// The link of a child that is not queued.
-const IDLE: u32 = (1 << NEXT_BITS) - 1;
-/// The link of the last child in the queue.
-const END: u32 = IDLE - 1;
-/// In a link: the child was woken for more than one generation.
-const ANY_GENERATION: u8 = 0;
-
-/// The last generation before they start again at 1.
-const LAST_GENERATION: u8 = ((1u32 << CHILD_GENERATION_BITS) - 1) as u8;
-
-/// The generation that follows `generation`, round and round, without the 0 that means any.
-#[inline]
-pub fn next_generation(generation: u8) -> u8 {
-    // The mask is that of a byte on 64 bits, and of five bits on 32.
-    match generation.wrapping_add(1) & LAST_GENERATION {
-        ANY_GENERATION => 1,
-        next => next,
-    }
-}
-
-/// The groups of one runtime.
-pub(crate) struct Groups {
-    /// A row for each group that is alive.
-    rows: Slab<Row>,
-    /// What the children of the next group count their generations from, so that late wakes for a group that is
-    /// gone rarely match one that took its row.
-    next_generation: u8,
-}
-
-/// What the runtime knows of one group.
-struct Row {
-    /// For each child: the next in the queue, and the generation that was woken.
-    links: Vec<u32>,
-    /// The first child in the queue, or `END`.
-    head: u32,
-    /// The last child in the queue; means nothing while the queue is empty.
-    tail: u32,
-    /// Whether the parent knows that there is something to poll.
-    told: bool,
-    /// Whom to wake when the first child is queued.
-    parent: Option<Waker>,
-}
-
-impl Groups {
-    pub(crate) const fn new() -> Groups {
-        Groups { rows: Slab::new(), next_generation: 1 }
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    fn insert(&mut self) -> (u32, u8) {
-        assert!(
-            self.rows.len() < MAX_GROUPS,
-            "gather: this runtime already has {MAX_GROUPS} gathers alive, which is the limit on this machine"
-        );
-        let generation = self.next_generation;
-        self.next_generation = next_generation(generation);
-        let row = Row { links: Vec::new(), head: END, tail: END, told: false, parent: None };
-        (self.rows.insert(row) as u32, generation)
-    }
-
-    /// Removes a group; its foreign parent, if any, is for the caller to drop when nothing is borrowed.
-    pub(crate) fn remove(&mut self, group: u32) -> Option<Waker> {
-        self.rows.try_remove(group as usize)?.parent
-    }
-
-    /// Takes the wakers out, for a runtime that ends.
-    pub(crate) fn take_wakers(&mut self) -> Vec<Waker> {
-        self.rows.iter_mut().filter_map(|(_, row)| row.parent.take()).collect()
-    }
-
-    /// Queues a child, and returns the parent if it is to be woken.
-    #[inline]
-    pub(crate) fn push(&mut self, group: u32, child: u32, generation: u8) -> Option<Waker> {
-        let row = self.rows.get_mut(group as usize)?;
-        let link = row.links.get_mut(child as usize)?;
-        if *link & IDLE != IDLE {
-            if (*link >> NEXT_BITS) as u8 != generation {
-                *link &= IDLE; // ANY_GENERATION
-            }
-            return None;
-        }
-        *link = (generation as u32) << NEXT_BITS | END;
-        if row.head == END {
-            row.head = child;
-        } else {
-            let tail = &mut row.links[row.tail as usize];
-            *tail = *tail & !IDLE | child;
-        }
-        row.tail = child;
-        if row.told {
-            return None;
-        }
-        row.told = true;
-        match row.parent.as_ref().and_then(waker::id_of) {
-            Some(id) => Some(waker::new(id)),
-            // Waking consumes a foreign waker; the poll that follows leaves another.
-            None => row.parent.take(),
-        }
-    }
-
-    /// Takes the first child off the queue.
-    #[inline]
-    fn pop(&mut self, group: u32) -> Option<Woken> {
-        let row = &mut self.rows[group as usize];
-        let child = row.head;
-        if child == END {
-            return None;
-        }
-        let link = std::mem::replace(&mut row.links[child as usize], IDLE);
-        row.head = link & IDLE;
-        Some(Woken { child, generation: (link >> NEXT_BITS) as u8 })
-    }
-}
-
-/// A child that was woken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Woken {
-    /// Its number.
-    pub child: u32,
-    /// The generation that it had.
-    generation: u8,
-}
-
-impl Woken {
-    /// Whether the wake is for the child that has this generation now, not for one that had its number before.
-    #[inline]
-    pub fn is_for(self, generation: u8) -> bool {
-        self.generation == generation || self.generation == ANY_GENERATION
-    }
-}
+pub(crate) use table::Groups;
+pub use table::{Woken, next_generation};
 
 /// What [`Group::enter`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -272,22 +120,12 @@ impl Group {
             count <= MAX_CHILDREN,
             "gather: more than {MAX_CHILDREN} children at once in one gather; `.limit(n)` keeps fewer alive"
         );
-        local::with(|local| {
-            let links = &mut local.groups.borrow_mut().rows[self.row as usize].links;
-            if links.len() < count as usize {
-                links.resize(count as usize, IDLE);
-            }
-        });
+        local::with(|local| local.groups.borrow_mut().grow(self.row, count));
     }
 
     /// Queues every child that [`grow`](Group::grow) made room for, as if each had been woken.
     pub fn push_all(&self) {
-        local::with(|local| {
-            let mut groups = local.groups.borrow_mut();
-            for child in 0..groups.rows[self.row as usize].links.len() as u32 {
-                groups.push(self.row, child, ANY_GENERATION);
-            }
-        });
+        local::with(|local| local.groups.borrow_mut().push_all(self.row));
     }
 
     /// The waker of a child. It owns nothing, and may outlive the group.
@@ -314,11 +152,7 @@ impl Group {
     /// woken so that it polls again when others had their turn.
     #[inline]
     pub fn leave(&self, cx: &Context<'_>, more: bool) {
-        let again = local::with(|local| {
-            let row = &mut local.groups.borrow_mut().rows[self.row as usize];
-            row.told = more || row.head != END;
-            row.told
-        });
+        let again = local::with(|local| local.groups.borrow_mut().end_poll(self.row, more));
         if again {
             cx.waker().wake_by_ref();
         }
@@ -349,11 +183,7 @@ impl Local {
     #[inline]
     fn set_parent(&self, row: u32, waker: &Waker) {
         let parent = waker::copy(waker);
-        let stale = {
-            let row = &mut self.groups.borrow_mut().rows[row as usize];
-            row.told = true;
-            row.parent.replace(parent)
-        };
+        let stale = self.groups.borrow_mut().begin_poll(row, parent);
         // A foreign waker runs foreign code when it is dropped: nothing is borrowed here.
         let _ = stale.map(waker::into_id);
     }
