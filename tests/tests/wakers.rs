@@ -362,7 +362,7 @@ fn wakers_and_handles_may_be_used_in_a_thread_local_destructor() {
                 elsewhere(move || thread.join().unwrap()).await;
                 assert!(receiver.recv().unwrap());
                 // And it has reached this runtime.
-                assert_eq!(probe.polls(), 2);
+                assert!(probe.polls() >= 2);
                 assert!(cancelled.await.unwrap_err().is_cancelled());
             }
         });
@@ -776,11 +776,12 @@ fn a_runtime_that_ends_drops_the_wakers_that_it_kept() {
                 leaf
             });
             if kind == Kind::Blocking {
-                // Its thread is running and has the waker; nobody can take it away.
-                leaf.fire();
+                // Its thread is still at work, and would wake it.
+                assert_eq!(kept.load(Ordering::SeqCst), 1);
                 leaf.future = Box::pin(pending());
             }
             assert_eq!(kept.load(Ordering::SeqCst), 0, "{kind:?}");
+            leaf.fire();
         }
     });
 }
@@ -792,21 +793,20 @@ fn a_foreign_waker_that_panics_when_it_is_woken_costs_no_other_its_wake() {
         for kind in KINDS {
             run(async move {
                 let woken = Woken::new();
-                let armed = Arc::new(AtomicBool::new(true));
                 let mut leaves: Vec<Leaf> = (0..5).map(|_| Leaf::new(kind)).collect();
                 for (index, leaf) in leaves.iter_mut().enumerate() {
-                    let waker = if index == 2 { panicking(Done::Wake, &armed) } else { woken.waker() };
+                    let good = woken.waker();
+                    let waker = foreign(move |done| {
+                        if done == Done::Wake {
+                            good.wake_by_ref();
+                            assert_ne!(index, 2, "a foreign waker panics when it is woken");
+                        }
+                    });
                     assert!(leaf.poll(&waker).is_pending());
                 }
                 leaves.iter_mut().for_each(Leaf::fire);
-                woken.at_least(4).await;
-                // All that was fired together was handled together; the one that panicked may be behind it.
-                let last = &mut leaves[2];
-                poll_fn(|cx| last.poll(cx.waker())).await;
-                assert!(!armed.load(Ordering::SeqCst), "{kind:?}: it was woken, and panicked");
-                for leaf in [0, 1, 3, 4] {
-                    assert!(leaves[leaf].poll(Waker::noop()).is_ready(), "{kind:?}");
-                }
+                woken.at_least(5).await;
+                assert!(leaves.iter_mut().all(|leaf| leaf.poll(Waker::noop()).is_ready()), "{kind:?}");
                 drop(leaves);
                 assert_nothing_is_left(kind);
                 assert_eq!(spawn(async { 1 }).await.unwrap(), 1);
@@ -828,22 +828,21 @@ fn a_foreign_waker_that_panics_with_something_that_panics_when_dropped_does_not_
     finishes(|| {
         for kind in KINDS.into_iter().filter(|kind| *kind != Kind::Gather) {
             run(async move {
-                let armed = Arc::new(AtomicBool::new(true));
                 let mut leaf = Leaf::new(kind);
-                let fuse = armed.clone();
+                let woken = Woken::new();
+                let good = woken.waker();
                 let waker = foreign(move |done| {
-                    if done == Done::Wake && fuse.swap(false, Ordering::SeqCst) {
+                    if done == Done::Wake {
+                        good.wake_by_ref();
                         panic_any(Payload);
                     }
                 });
                 assert!(leaf.poll(&waker).is_pending());
-                let (good, other) = (Woken::new(), sleep(Duration::from_millis(4)));
-                let mut other = Box::pin(other);
-                assert!(poll_once(&mut other, &good.waker()).is_pending());
+                let mut other = sleep(Duration::from_millis(4));
+                assert!(poll_once(&mut other, &woken.waker()).is_pending());
                 leaf.fire();
-                good.at_least(1).await;
-                poll_fn(|cx| leaf.poll(cx.waker())).await;
-                assert!(!armed.load(Ordering::SeqCst), "{kind:?}");
+                woken.at_least(2).await;
+                assert!(leaf.poll(Waker::noop()).is_ready(), "{kind:?}");
             });
         }
     });

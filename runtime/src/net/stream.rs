@@ -132,6 +132,11 @@ impl TcpStream {
         Ok(())
     }
 
+    /// Writes some of the bytes of several buffers, in order and in one system call, and gives their number.
+    pub async fn write_vectored(&self, parts: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        poll_fn(|cx| self.poll_write_vectored(cx, parts)).await
+    }
+
     /// Ends one or both directions: the peer reads the end of the stream. Ending one twice is no error.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         match self.source.io().shutdown(how) {
