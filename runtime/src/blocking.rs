@@ -28,7 +28,9 @@ use crate::task::TaskError;
 /// How long a thread waits for more work.
 const IDLE_TIME: Duration = Duration::from_secs(10);
 
-type Job = Box<dyn FnOnce() + Send>;
+/// It says that its thread is idle ([`Pool::rest`]) when it has its output and before it gives it: so whoever awaits the
+/// output and starts the next finds this thread, and not one too few.
+type Job = Box<dyn FnOnce(&Pool) + Send>;
 
 /// The threads of one runtime.
 pub(crate) struct Pool {
@@ -46,10 +48,8 @@ struct State {
     queue: VecDeque<Job>,
     /// All threads.
     threads: usize,
-    /// Those of them that wait for work.
+    /// Those of them that wait for work, or are about to.
     idle: usize,
-    /// Those of the idle ones that were told of work and have not taken it yet.
-    told: usize,
     /// What is queued or running.
     unfinished: usize,
     closed: bool,
@@ -78,8 +78,7 @@ impl Pool {
         }
         state.queue.push_back(job);
         state.unfinished += 1;
-        if state.idle > state.told {
-            state.told += 1;
+        if state.queue.len() <= state.idle {
             self.work.notify_one();
         } else if state.threads < self.max_threads {
             state.threads += 1;
@@ -96,36 +95,41 @@ impl Pool {
         Ok(())
     }
 
+    /// Counts a thread as idle.
+    fn rest(&self) {
+        self.state.lock().idle += 1;
+    }
+
     /// What each thread does.
     fn work(&self) {
         let mut state = self.state.lock();
+        let (mut is_idle, mut timed_out) = (false, false);
         loop {
-            while let Some(job) = state.queue.pop_front() {
+            if let Some(job) = state.queue.pop_front() {
+                state.idle -= usize::from(is_idle);
                 drop(state);
-                contain(job);
+                contain(|| job(self));
                 state = self.state.lock();
+                is_idle = true;
                 state.unfinished -= 1;
                 if state.unfinished == 0 {
                     mailbox::nudge(self.waits_for_idle);
                 }
+                continue;
             }
-            if state.closed {
+            if state.closed || timed_out {
                 break;
             }
-            state.idle += 1;
-            let timed_out = self.work.wait_for(&mut state, IDLE_TIME).timed_out();
-            state.idle -= 1;
-            if state.told > 0 {
-                state.told -= 1;
-            } else if timed_out && state.queue.is_empty() {
-                break;
-            }
+            state.idle += usize::from(!is_idle);
+            is_idle = true;
+            timed_out = self.work.wait_for(&mut state, IDLE_TIME).timed_out();
         }
+        state.idle -= usize::from(is_idle);
         state.threads -= 1;
     }
 
     /// Ends the idle threads and returns what is still queued, to be dropped with nothing locked.
-    pub(crate) fn close(&self) -> VecDeque<impl FnOnce() + Send + use<>> {
+    pub(crate) fn close(&self) -> VecDeque<Job> {
         let mut state = self.state.lock();
         state.closed = true;
         self.work.notify_all();
@@ -166,9 +170,10 @@ where
     let pool = local::with_running("gather::spawn_blocking", |local| local.pool.borrow().clone());
     let pool = pool.expect("a runtime has a pool from its start to its end");
     let (sender, receiver) = oneshot();
-    let job = move || {
-        if !sender.is_unwanted() {
-            let output = catch_unwind(AssertUnwindSafe(f));
+    let job = move |pool: &Pool| {
+        let output = (!sender.is_unwanted()).then(|| catch_unwind(AssertUnwindSafe(f)));
+        pool.rest();
+        if let Some(output) = output {
             sender.send(output.map_err(TaskError::panic));
         }
     };

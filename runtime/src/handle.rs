@@ -16,7 +16,7 @@ use crate::local::{self, Local};
 use crate::mailbox::{self, Command, RuntimeId};
 use crate::metrics::Metrics;
 use crate::oneshot::{Receiver, Sender, oneshot};
-use crate::task::{Canceller, TaskError, spawn};
+use crate::task::{Canceller, TaskError, try_spawn};
 
 /// A runtime, to be reached from any thread. It is a number: cloning it is free, and it keeps nothing alive.
 ///
@@ -59,8 +59,8 @@ impl Handle {
     /// Starts a task on that runtime, from any thread. The closure is sent over and makes the future there, so the
     /// future need not be `Send`; the output comes back and must be.
     ///
-    /// If the runtime is gone, or ends first, the closure or the future is dropped and the task gives
-    /// [`TaskError::is_cancelled`].
+    /// If the runtime is gone, ends first, or has as many tasks as it may, the closure or the future is dropped and the
+    /// task gives [`TaskError::is_cancelled`].
     pub fn spawn<F, M>(&self, make: M) -> RemoteTask<F::Output>
     where
         M: FnOnce() -> F + Send + 'static,
@@ -74,10 +74,12 @@ impl Handle {
             if matches!(*there.lock(), Link::Cancelled) {
                 return;
             }
-            let task = match catch_unwind(AssertUnwindSafe(make)) {
-                Ok(future) => spawn(Forward { future, sender: Some(sender) }),
+            let future = match catch_unwind(AssertUnwindSafe(make)) {
+                Ok(future) => future,
                 Err(payload) => return sender.send(Err(TaskError::panic(payload))),
             };
+            // If there is no room for it, it is dropped, and with it the sender, which tells the receiver.
+            let Ok(task) = try_spawn(Forward { future, sender: Some(sender) }) else { return };
             let mut link = there.lock();
             if matches!(*link, Link::Sent) {
                 *link = Link::Started(task.canceller());

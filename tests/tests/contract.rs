@@ -687,12 +687,14 @@ fn a_panic_in_a_child_ends_the_gather_at_once_with_that_panic_and_its_siblings_a
 
 #[test]
 fn a_panic_in_a_child_goes_through_the_task_of_the_gather_with_its_payload() {
-    run(async {
-        let census = Census::new();
-        let error = spawn(gather(panicking(7, true, &census)).capture()).await.unwrap_err();
-        assert!(error.is_panic());
-        assert_eq!(error.into_panic().downcast::<Payload>().unwrap().0, 7);
-        assert_eq!((census.made(), census.dropped()), (50, 50));
+    finishes(|| {
+        run(async {
+            let census = Census::new();
+            let error = spawn(gather(panicking(7, true, &census)).capture()).await.unwrap_err();
+            assert!(error.is_panic());
+            assert_eq!(error.into_panic().downcast::<Payload>().unwrap().0, 7);
+            assert_eq!((census.made(), census.dropped()), (50, 50));
+        })
     });
 }
 
@@ -700,52 +702,56 @@ fn a_panic_in_a_child_goes_through_the_task_of_the_gather_with_its_payload() {
 
 #[test]
 fn a_gather_may_be_polled_with_another_waker_at_any_time_and_wakes_the_last_one() {
-    run(async {
-        let (controls, futures) = children::<Result<usize, ()>>(3);
-        let mut all = gather(futures);
-        let (first_wakes, first) = counting_waker();
-        let (second_wakes, second) = counting_waker();
-        let polls = |control: &Control<_>| control.polls();
-        assert!(poll_once(&mut all, &first).is_pending());
-        controls[0].wake();
-        assert_eq!((first_wakes.get(), second_wakes.get()), (1, 0));
-        // Woken through the first waker, polled with the second: the child's wake is not lost.
-        assert!(poll_once(&mut all, &second).is_pending());
-        assert_eq!(controls.iter().map(polls).collect::<Vec<_>>(), [2, 1, 1]);
-        // The child was last polled with the first waker. Its wake goes to the second all the same.
-        controls[1].wake();
-        assert_eq!((first_wakes.get(), second_wakes.get()), (1, 1));
-        assert!(poll_once(&mut all, &second).is_pending());
-        // Now that of the task.
-        assert!(poll_next_turn(&mut all).await.is_pending());
-        controls.iter().enumerate().for_each(|(index, control)| control.finish(Ok(index)));
-        assert_eq!((first_wakes.get(), second_wakes.get()), (1, 1));
-        assert_eq!(all.await, Ok(vec![0, 1, 2]));
+    finishes(|| {
+        run(async {
+            let (controls, futures) = children::<Result<usize, ()>>(3);
+            let mut all = gather(futures);
+            let (first_wakes, first) = counting_waker();
+            let (second_wakes, second) = counting_waker();
+            let polls = |control: &Control<_>| control.polls();
+            assert!(poll_once(&mut all, &first).is_pending());
+            controls[0].wake();
+            assert_eq!((first_wakes.get(), second_wakes.get()), (1, 0));
+            // Woken through the first waker, polled with the second: the child's wake is not lost.
+            assert!(poll_once(&mut all, &second).is_pending());
+            assert_eq!(controls.iter().map(polls).collect::<Vec<_>>(), [2, 1, 1]);
+            // The child was last polled with the first waker. Its wake goes to the second all the same.
+            controls[1].wake();
+            assert_eq!((first_wakes.get(), second_wakes.get()), (1, 1));
+            assert!(poll_once(&mut all, &second).is_pending());
+            // Now that of the task.
+            assert!(poll_next_turn(&mut all).await.is_pending());
+            controls.iter().enumerate().for_each(|(index, control)| control.finish(Ok(index)));
+            assert_eq!((first_wakes.get(), second_wakes.get()), (1, 1));
+            assert_eq!(all.await, Ok(vec![0, 1, 2]));
+        })
     });
 }
 
 #[test]
 fn a_gather_may_be_moved_to_another_task_before_and_between_polls() {
-    run(async {
-        // Moved before any poll, and then after each, from task to task; the children are woken in the last.
-        for moves in 0..4 {
-            let (controls, futures) = children::<Result<usize, ()>>(40);
-            let mut all = gather(futures);
-            for _ in 0..moves {
-                let moved = spawn(async {
-                    assert!(poll_next_turn(&mut all).await.is_pending());
-                    Some(all)
-                });
-                all = moved.await.unwrap().unwrap();
+    finishes(|| {
+        run(async {
+            // Moved before any poll, and then after each, from task to task; the children are woken in the last.
+            for moves in 0..4 {
+                let (controls, futures) = children::<Result<usize, ()>>(40);
+                let mut all = gather(futures);
+                for _ in 0..moves {
+                    let moved = spawn(async {
+                        assert!(poll_next_turn(&mut all).await.is_pending());
+                        Some(all)
+                    });
+                    all = moved.await.unwrap().unwrap();
+                }
+                let task = spawn(all);
+                yield_now().await;
+                assert!(controls.iter().all(|control| control.polls() == 1), "a move polls nobody");
+                for (index, control) in controls.iter().enumerate().rev() {
+                    control.finish(Ok(index));
+                }
+                assert_eq!(task.await.unwrap(), Ok((0..40).collect()));
             }
-            let task = spawn(all);
-            yield_now().await;
-            assert!(controls.iter().all(|control| control.polls() == 1), "a move polls nobody");
-            for (index, control) in controls.iter().enumerate().rev() {
-                control.finish(Ok(index));
-            }
-            assert_eq!(task.await.unwrap(), Ok((0..40).collect()));
-        }
+        })
     });
 }
 

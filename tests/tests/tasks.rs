@@ -910,11 +910,10 @@ fn what_is_spawned_by_the_last_destructors_of_a_runtime_is_dropped_with_the_runt
             let in_a_waker = |when: Done| {
                 let spawns = std::sync::Mutex::new(Some(spawns()));
                 foreign(move |done| {
-                    if done == when
-                        && Handle::try_current().is_some()
-                        && let Some(spawns) = spawns.lock().unwrap().take()
-                    {
-                        spawns();
+                    if done == when && Handle::try_current().is_some() {
+                        if let Some(spawns) = spawns.lock().unwrap().take() {
+                            spawns();
+                        }
                     }
                 })
             };
