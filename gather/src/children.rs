@@ -41,7 +41,7 @@ pub(crate) struct Children<F> {
     first_generation: u8,
 }
 
-/// The futures are in chunks on the heap, which do not move with the `Children`. So moving this moves no future.
+/// The futures are in chunks on the heap, which do not move with this.
 impl<F> Unpin for Children<F> {}
 
 /// A place for a child.
@@ -80,7 +80,6 @@ impl<F> Found<'_, F> {
         self.future.as_mut().as_pin_mut()
     }
 
-    /// The child's index in the input.
     #[inline]
     pub(crate) fn index(&self) -> usize {
         self.facts.index
@@ -116,7 +115,6 @@ impl<F> Children<F> {
         Children { chunks: Vec::new(), opened: 0, free: NONE, alive: 0, first_generation: 1 }
     }
 
-    /// How many children there are.
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.alive
@@ -124,10 +122,9 @@ impl<F> Children<F> {
 
     /// How many slots there are in the chunks that exist.
     pub(crate) fn capacity(&self) -> u32 {
-        self.chunks.last().map_or(0, |_| (FIRST_CHUNK << self.chunks.len()) - FIRST_CHUNK)
+        (FIRST_CHUNK << self.chunks.len()) - FIRST_CHUNK
     }
 
-    /// Sets what new children count their generations from.
     pub(crate) fn set_first_generation(&mut self, generation: u8) {
         self.first_generation = generation;
     }
@@ -135,7 +132,14 @@ impl<F> Children<F> {
     /// Whether the next child needs a new chunk.
     #[inline]
     pub(crate) fn is_full(&self) -> bool {
-        self.free == NONE && self.chunks.last().is_none_or(|chunk| chunk.len() == chunk.capacity())
+        // A `Vec` may have more capacity than it was asked for; the picture has not.
+        let at_end = |chunk: &Vec<_>| chunk.len() == chunk.capacity() || self.opened == self.capacity();
+        self.free == NONE && self.chunks.last().is_none_or(at_end)
+    }
+
+    /// How many slots there will be with one chunk more.
+    pub(crate) fn next_capacity(&self) -> u32 {
+        (FIRST_CHUNK << (self.chunks.len() + 1)) - FIRST_CHUNK
     }
 
     /// Makes a new chunk. If at most `most` children are to be there at once, the first one may be smaller than the

@@ -20,7 +20,7 @@ use gather_runtime::group::{Entry, Group, Woken, spend};
 
 use crate::children::{Children, Found};
 use crate::ordered::Ordered;
-use crate::panics::FirstPanic;
+use crate::panics::{FirstPanic, Guarded};
 use crate::policy::{Kept, Policy};
 
 /// How many children are started, or polled again, before it is the others' turn: so neither an endless input nor
@@ -208,8 +208,8 @@ where
         P: Policy<<I::Item as Future>::Output>,
     {
         if self.children.is_full() {
+            self.group.grow(self.children.next_capacity()); // panics at the limit, before there is a chunk
             self.children.add_chunk(self.limit);
-            self.group.grow(self.children.capacity());
         }
         let index = self.started;
         self.started += 1;
@@ -246,8 +246,12 @@ fn poll_child<F: Future, P: Policy<F::Output>>(
         Poll::Pending => ControlFlow::Continue(()),
         Poll::Ready(output) => {
             let index = child.index();
+            let output = Guarded::new(output);
             child.finish();
-            policy.judge(index, output, kept)
+            match output.into_inner() {
+                Some(output) => policy.judge(index, output, kept),
+                None => ControlFlow::Continue(()),
+            }
         }
     }
 }

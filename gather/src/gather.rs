@@ -16,6 +16,9 @@ use crate::policy::{Capture, FailFast, Policy};
 /// The futures are taken from the input only when they can start. They need not be `'static` and may borrow. None
 /// is boxed or spawned: the gather owns them and polls those that were woken, and dropping the gather drops them.
 ///
+/// The futures come from anything that can be iterated over, and are of one type; for futures of several types there is
+/// [`gather!`](crate::gather!).
+///
 /// * By default the children give `Result`, and the gather is a future of `Result<Vec<T>, E>`: at the first `Err`
 ///   every sibling is dropped, and then the error is given.
 /// * With [`capture`](Gather::capture) the children may give anything, and the gather is a future of all outputs.

@@ -137,6 +137,9 @@ fn advance<L: List<M>, M>(
         group.push_all();
     }
     while let Some(woken) = group.next() {
+        if !woken.is_for(*generation) {
+            continue; // a late wake, for a gather that had this row before
+        }
         let waker = group.waker(woken.child, *generation);
         match list.as_mut().poll_child(woken.child, &mut Context::from_waker(&waker)) {
             Ok(finished) => *running -= u32::from(finished),

@@ -12,10 +12,15 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use crate::panics::FirstPanic;
+use crate::panics::{FirstPanic, Guarded};
 use crate::policy::{Capture, FailFast};
 
 /// What a mode makes of one output: something to keep, or an error that ends the gather.
+#[diagnostic::on_unimplemented(
+    message = "this `gather!` does not fit a child that gives `{O}`",
+    note = "`gather!(a, b, c)` stops at the first `Err`, so each must give a `Result`, all with the same error type",
+    note = "children that give anything else: `gather!(capture; a, b, c)`"
+)]
 pub trait Judge<O> {
     type Kept;
     type Error;
@@ -60,9 +65,12 @@ impl<F: Future, K> Child<F, K> {
         let ChildProjection::Running { future } = self.as_mut().project() else { return Ok(false) };
         let Poll::Ready(output) = future.poll(cx) else { return Ok(false) };
         // The future is dropped before its output is judged, as in every gather.
+        let output = Guarded::new(output);
         self.set(Child::Gone);
-        let kept = M::judge(output)?;
-        self.set(Child::Kept { kept });
+        if let Some(output) = output.into_inner() {
+            let kept = M::judge(output)?;
+            self.set(Child::Kept { kept });
+        }
         Ok(true)
     }
 
@@ -186,6 +194,7 @@ impl<F, K> Clear for Last<F, K> {
 }
 
 /// From `(a, (b, (c, ())))` to `(a, b, c)`.
+#[diagnostic::on_unimplemented(message = "`gather!` takes one to twelve futures")]
 pub trait Flatten {
     type Flat;
     fn flatten(self) -> Self::Flat;

@@ -44,6 +44,7 @@ impl<T> Ordered<T> {
 
     #[cold]
     fn insert_ahead(&mut self, index: usize, output: T) {
+        assert!(index >= self.done.len(), "the output of child {index} was kept before");
         let offset = index - self.done.len();
         if self.ahead.len() <= offset {
             self.ahead.resize_with(offset + 1, || None);
@@ -64,7 +65,7 @@ impl<T> Ordered<T> {
 
     /// The outputs, if none is missing.
     pub(crate) fn into_vec(self) -> Vec<T> {
-        debug_assert!(self.ahead.is_empty(), "an output is missing");
+        assert!(self.ahead.is_empty(), "the output of child {} is missing", self.done.len());
         self.done
     }
 }

@@ -9,7 +9,7 @@ use std::fmt;
 
 /// Successes and failures among results, with the indices of the children that gave them.
 ///
-/// For what a [`capture`](crate::Gather::capture) of fallible children gives: a `Vec` of results; and for slices.
+/// For what a [`capture`](crate::Gather::capture) of children that give `Result` gives: a `Vec` of results; and for slices.
 ///
 /// ```
 /// use gather::Outcomes;
@@ -39,7 +39,8 @@ pub trait Outcomes<T, E> {
     /// How many failed.
     fn failure_count(&self) -> usize;
 
-    /// All failures as one error; `None` if there are none.
+    /// All failures as one error; `None` if there are none. It borrows: to return it, use
+    /// [`into_result`](Outcomes::into_result).
     fn compound_error(&self) -> Option<GatherError<&E>>;
 
     /// All values in order, or all failures as one error.
@@ -124,7 +125,8 @@ impl<T, E> Outcomes<T, E> for Vec<Result<T, E>> {
 
 /// Every failure of a gather, each with the index of its child.
 ///
-/// It displays as `2 of 5 failed: #1: …; #3: …`, and its [`source`](Error::source) is the first failure.
+/// It displays as `2 of 5 failed: #1: …; #3: …`, and its [`source`](Error::source) is the first failure. It is an
+/// [`Error`] if `E` is one; for an `E` that is only text, `.map_err(|error| error.to_string())` goes on with the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GatherError<E> {
     /// In the order of their indices; never empty.

@@ -9,6 +9,33 @@ use std::any::Any;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
+/// A value that is held while another destructor runs. If that panics, this one is dropped during the unwinding, where
+/// a second panic would abort: so it is caught.
+pub(crate) struct Guarded<T>(Option<T>);
+
+impl<T> Guarded<T> {
+    #[inline]
+    pub(crate) fn new(value: T) -> Guarded<T> {
+        Guarded(Some(value))
+    }
+
+    #[inline]
+    pub(crate) fn into_inner(mut self) -> Option<T> {
+        self.0.take()
+    }
+}
+
+impl<T> Drop for Guarded<T> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(value) = self.0.take() {
+            let mut panics = FirstPanic::default();
+            panics.catch(|| drop(value));
+            panics.forget();
+        }
+    }
+}
+
 /// The first panic of some calls.
 #[derive(Default)]
 pub(crate) struct FirstPanic(Option<Box<dyn Any + Send>>);

@@ -13,13 +13,21 @@ use crate::ordered::Ordered;
 pub struct Kept<T>(pub(crate) Ordered<T>);
 
 impl<T> Kept<T> {
-    /// Keeps an output. Each index comes once.
+    /// Keeps an output.
+    ///
+    /// # Panics
+    ///
+    /// If an output with this index was kept before (not always: a later one may replace an earlier one).
     #[inline(always)]
     pub fn keep(&mut self, index: usize, output: T) {
         self.0.insert(index, output);
     }
 
-    /// The outputs in input order. Every child's output must have been kept.
+    /// The outputs in input order.
+    ///
+    /// # Panics
+    ///
+    /// If the output of a child is missing before one that was kept.
     pub fn into_vec(self) -> Vec<T> {
         self.0.into_vec()
     }

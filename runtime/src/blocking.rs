@@ -172,13 +172,21 @@ where
     let (sender, receiver) = oneshot();
     let job = move |pool: &Pool| {
         let output = (!sender.is_unwanted()).then(|| catch_unwind(AssertUnwindSafe(f)));
-        pool.rest();
-        if let Some(output) = output {
-            sender.send(output.map_err(TaskError::panic));
+        match output {
+            Some(output) if !sender.is_unwanted() => {
+                pool.rest();
+                sender.send(output.map_err(TaskError::panic));
+            }
+            unwanted => {
+                contain(|| drop(unwanted)); // a user's destructor: the thread is busy
+                pool.rest();
+            }
         }
     };
     if pool.start(Box::new(job)).is_err() {
-        panic!("gather::spawn_blocking: the system starts no thread, and the pool has none");
+        panic!(
+            "gather::spawn_blocking: the pool has no thread, and the system starts none or the runtime is ending"
+        );
     }
     BlockingTask { receiver }
 }

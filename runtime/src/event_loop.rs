@@ -12,15 +12,15 @@
 //!
 //! It is fair, because
 //!
-//! 1. step 2 polls no more tasks than were ready when the turn began: one that wakes itself waits for the others;
+//! 1. a turn has no more tasks than were ready when it began: one that wakes itself waits for the others;
 //! 2. one poll does at most [`BUDGET`] units of work, a unit being the poll of a gather's child or an operation on
 //!    a socket: what has more to do comes back the next turn;
-//! 3. after [`ROUND`] units of work steps 3 to 5 come round, however much is ready;
+//! 3. after [`ROUND`] units of work steps 3 to 5 come round, however much is ready, also in the middle of a turn;
 //! 4. step 3 takes no more letters than the mailbox held when it began, and at most [`MOST_LETTERS`]; step 5 takes one
 //!    batch of events.
 //!
-//! So between two looks at the timers and sockets there are at most [`ROUND`] + the tasks that were ready + one
-//! [`BUDGET`] units of work.
+//! So between two looks at the timers and sockets there are at most [`ROUND`] units of work, and what the last poll before
+//! them and the main future's next one do: one [`BUDGET`] each.
 //!
 //! Next: [`runtime`](crate::runtime), how it is started and ended.
 
@@ -61,20 +61,28 @@ impl EventLoop {
         let mut cx = Context::from_waker(&waker);
         let mut busy_since = local.clock_now_real();
         let mut work = 0;
+        let mut left_of_turn = 0;
         loop {
-            if local.take_main() {
-                local.counters.polls.add(1);
-                local.set_budget(BUDGET);
-                if let Poll::Ready(output) = main.as_mut().poll(&mut cx) {
-                    return output;
+            if left_of_turn == 0 {
+                if local.take_main() {
+                    local.counters.polls.add(1);
+                    local.set_budget(BUDGET);
+                    if let Poll::Ready(output) = main.as_mut().poll(&mut cx) {
+                        local.note_busy(busy_since);
+                        return output;
+                    }
+                    work += 1 + BUDGET - local.budget();
                 }
-                work += 1 + BUDGET - local.budget();
+                left_of_turn = local.begin_turn();
             }
-            work += local.run_ready();
-            local.wake_deferred();
+            work += local.run_ready(&mut left_of_turn, ROUND.saturating_sub(work));
+            if left_of_turn == 0 {
+                local.wake_deferred();
+            }
             if work < ROUND && local.has_ready() {
                 continue;
             }
+            local.set_budget(BUDGET); // for foreign wakers that poll at once
             work += self.take_letters(local);
             if work < ROUND && local.has_ready() {
                 continue;

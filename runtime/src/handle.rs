@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use parking_lot::Mutex;
 use pin_project_lite::pin_project;
 
+use crate::contain::contain;
 use crate::local::{self, Local};
 use crate::mailbox::{self, Command, RuntimeId};
 use crate::metrics::Metrics;
@@ -57,7 +58,7 @@ impl Handle {
     }
 
     /// Starts a task on that runtime, from any thread. The closure is sent over and makes the future there, so the
-    /// future need not be `Send`; the output comes back and must be.
+    /// future need not be `Send`; the output comes back and must be. If the closure panics, the task gives that panic.
     ///
     /// If the runtime is gone, ends first, or has as many tasks as it may, the closure or the future is dropped and the
     /// task gives [`TaskError::is_cancelled`].
@@ -79,7 +80,7 @@ impl Handle {
                 Err(payload) => return sender.send(Err(TaskError::panic(payload))),
             };
             // If there is no room for it, it is dropped, and with it the sender, which tells the receiver.
-            let Ok(task) = try_spawn(Forward { future, sender: Some(sender) }) else { return };
+            let Ok(task) = try_spawn(Forward { future: Some(future), sender: Some(sender) }) else { return };
             let mut link = there.lock();
             if matches!(*link, Link::Sent) {
                 *link = Link::Started(task.canceller());
@@ -116,7 +117,7 @@ pin_project! {
     /// dropped before it is done, its sender tells that it was cancelled.
     struct Forward<F: Future> {
         #[pin]
-        future: F,
+        future: Option<F>,
         sender: Option<Sender<F::Output>>,
     }
 }
@@ -125,12 +126,18 @@ impl<F: Future> Future for Forward<F> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = self.project();
-        let output = match catch_unwind(AssertUnwindSafe(|| this.future.poll(cx))) {
+        let mut this = self.project();
+        let Some(future) = this.future.as_mut().as_pin_mut() else { return Poll::Ready(()) };
+        let mut output = match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(output)) => Ok(output),
             Err(payload) => Err(TaskError::panic(payload)),
         };
+        // The future goes before its output, as in every task, and a panic in its destructor counts.
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| this.future.set(None))) {
+            let before = std::mem::replace(&mut output, Err(TaskError::panic(payload)));
+            contain(|| drop(before));
+        }
         if let Some(sender) = this.sender.take() {
             sender.send(output);
         }

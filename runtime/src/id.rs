@@ -65,7 +65,8 @@ impl Widths {
             Target::Child { group, child, generation } => {
                 let low = self.child_generation;
                 let generation = generation as u64 & mask(low);
-                (1, (group as u64) << (self.child + low) | (child as u64) << low | generation)
+                let child = child as u64 & mask(self.child);
+                (1, (group as u64) << (self.child + low) | child << low | generation)
             }
         };
         kind << (self.word - 1) | (runtime as u64) << (self.word - 1 - self.runtime) | fields

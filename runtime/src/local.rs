@@ -58,7 +58,7 @@ pub(crate) struct Local {
     pub(crate) pool: RefCell<Option<Arc<Pool>>>,
     /// What is counted.
     pub(crate) counters: Counters,
-    /// Tasks that wait to be dropped. The thread's own, whichever runtime it runs.
+    /// Tasks that wait to be dropped.
     pub(crate) discarded: Discarded,
 }
 
@@ -94,6 +94,7 @@ impl Local {
         self.sources.swap(&other.sources);
         self.pool.swap(&other.pool);
         self.counters.swap(&other.counters);
+        self.discarded.swap(&other.discarded);
     }
 
     #[inline]
@@ -134,10 +135,10 @@ impl Local {
         self.main_woken.replace(false)
     }
 
-    /// Whether the main future or a task is to be polled.
+    /// Whether the main future or a task is to be polled, or somebody to be woken for that.
     #[inline]
     pub(crate) fn has_ready(&self) -> bool {
-        self.main_woken.get() || self.tasks.borrow().has_ready()
+        self.main_woken.get() || self.tasks.borrow().has_ready() || !self.deferred.borrow().is_empty()
     }
 
     #[inline]

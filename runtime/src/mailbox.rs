@@ -262,20 +262,16 @@ impl Receiver {
     }
 
     /// Ends the runtime for all others, and returns what it was still asked to do, to be dropped with nothing
-    /// locked.
+    /// locked. The number stays taken until the receiver is dropped, so a second call does no harm.
     pub(crate) fn close(&self) -> Vec<Command> {
-        self.mailbox.open.store(false, Ordering::Relaxed);
         let mut inner = self.mailbox.inner.lock();
-        if inner.owner != self.id {
-            return Vec::new();
-        }
+        self.mailbox.open.store(false, Ordering::Relaxed);
         inner.owner = RuntimeId::NONE;
         let commands = std::mem::take(&mut inner.commands);
         drop(inner);
         *self.mailbox.bell.lock() = None;
         // What comes after this is for nobody, or for the next owner, which it wakes for nothing.
         while self.mailbox.wakes.pop().is_some() {}
-        NUMBERS.lock().returned.push_back(self.id.number);
         commands
     }
 }
@@ -283,5 +279,7 @@ impl Receiver {
 impl Drop for Receiver {
     fn drop(&mut self) {
         drop(self.close());
+        // Last: from here on another runtime may have the number, and nothing of this one may answer to it.
+        NUMBERS.lock().returned.push_back(self.id.number);
     }
 }

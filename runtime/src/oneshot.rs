@@ -19,11 +19,13 @@ struct State<T> {
     waker: Option<Waker>,
     /// Whether the receiver was dropped.
     unwanted: bool,
+    /// Whether the receiver has the output.
+    taken: bool,
 }
 
 /// Two ends that belong together.
 pub(crate) fn oneshot<T>() -> (Sender<T>, Receiver<T>) {
-    let state = Mutex::new(State { output: None, waker: None, unwanted: false });
+    let state = Mutex::new(State { output: None, waker: None, unwanted: false, taken: false });
     let shared = Arc::new(Shared { state });
     (Sender(Some(shared.clone())), Receiver(shared))
 }
@@ -68,7 +70,9 @@ impl<T> Receiver<T> {
         let waker = cx.waker().clone(); // foreign code: not under the lock
         let _stale = {
             let mut state = self.0.state.lock();
+            assert!(!state.taken, "a task was polled after it had given its output");
             if let Some(output) = state.output.take() {
+                state.taken = true;
                 return Poll::Ready(output);
             }
             state.waker.replace(waker)

@@ -19,7 +19,7 @@ use crate::reactor::Reactor;
 
 /// Runs a future to its end on a new runtime, on this thread, and returns its output: `asyncio.run`.
 ///
-/// Tasks that are left then are dropped before it returns (their destructors still have the runtime around
+/// A future that nobody wakes makes it wait for ever. Tasks that are left when it is ready are dropped before it returns (their destructors still have the runtime around
 /// them); await those that matter.
 ///
 /// # Panics
@@ -188,13 +188,13 @@ impl Builder {
         self
     }
 
-    /// How many threads the blocking pool may have, at least 1. Default: 64.
+    /// How many threads the blocking pool may have; 0 is taken for 1. Default: 64.
     pub fn max_blocking_threads(mut self, threads: usize) -> Builder {
         self.max_blocking_threads = threads;
         self
     }
 
-    /// How many events the system may report at once, at least 1; more come in the next turn. Default: 256, which
+    /// How many events the system may report at once (0 is taken for 1); more come in the next turn. Default: 256, which
     /// takes 3 kB.
     pub fn event_capacity(mut self, events: usize) -> Builder {
         self.event_capacity = events;

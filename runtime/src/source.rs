@@ -176,7 +176,7 @@ impl<S: mio::event::Source> Source<S> {
         Some(io)
     }
 
-    /// Tries `operation` when the direction is ready, and waits when it would block. Each success spends one unit
+    /// Tries `operation` when the direction is ready, and waits when it would block. Each result spends one unit
     /// of the task's budget; when that is spent, it wakes itself and waits, so that others have their turn.
     pub(crate) fn poll_io<R>(
         &self,
@@ -209,7 +209,10 @@ impl<S: mio::event::Source> Source<S> {
                     self.readiness.clear(seen, direction.ready() | direction.closed());
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Poll::Ready(Err(error)),
+                Err(error) => {
+                    local::with(Local::spend); // a loop that tries again at once must not go on for ever
+                    return Poll::Ready(Err(error));
+                }
                 Ok((result, exhausted)) => {
                     local::with(Local::spend);
                     if exhausted && cfg!(target_os = "linux") && seen & direction.closed() == 0 {

@@ -35,7 +35,7 @@ impl SystemThread {
         let mut seen = 0;
         while seen < 20 {
             match self.state() {
-                None => return,
+                None | Some('Z' | 'X') => return, // it has ended
                 Some(now) if now == state => seen += 1,
                 Some(_) => seen = 0,
             }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::programs::build_example;
 
-/// No run of a test takes a tenth of it, also on a busy machine.
+/// Far more than any run of these tests takes, also on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A `load_test` that runs. It is killed when this is dropped.

@@ -1,4 +1,4 @@
-//! What the compiler has to refuse, each with the error that says why. Rows A11 and B15 of the list of faults.
+//! What the compiler has to refuse, each with the error that says why.
 //!
 //! A runtime stays on its thread:
 //!

@@ -9,15 +9,15 @@ use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use gather_tests::load_test::{Ended, LoadTest};
 
-/// Nobody listens on port 1 of this machine, and the system gives it to nobody. It does give the others out, also to the
-/// client itself: of the connections to such a port that should be refused, one in some thousands meets its own end.
+/// Nobody listens on port 1 of this machine, and the system gives it to nobody. A port that it does give out may be another
+/// program's by now, or the client's own: of the connections to one that is free, one in some thousands can meet itself.
 const REFUSING: &str = "http://127.0.0.1:1/";
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -150,6 +150,18 @@ fn the_report_counts_what_the_server_saw() {
         let bytes = ended.printed.lines().find_map(|line| line.strip_prefix("body bytes received"));
         assert_eq!(bytes.map(str::trim), Some(&*format!("{} B", OK_BYTES * requests)));
     }
+}
+
+#[test]
+fn large_answers_take_no_more_connections() {
+    // Larger than what a socket gives at once: then a connection is back in the pool only after the answer is complete.
+    static LARGE: LazyLock<String> =
+        LazyLock::new(|| format!("HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n{}", "g".repeat(200_000)));
+    let server = server(|_| Reply::Send(&LARGE));
+    let ended = server.tested(&["--requests", "1000", "--concurrency", "16"]);
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    assert_eq!(server.requests(), 1000);
+    assert!(server.connections() <= 16, "{} connections", server.connections());
 }
 
 #[test]

@@ -22,8 +22,9 @@ use gather_tests::programs::printed_by;
 const MISSING: &str =
     "nginx is not installed. `apt-get install --no-install-recommends nginx-light` installs it";
 
-/// A few kilobytes, as a page may have.
-const PAGE: [u8; 4096] = [b'g'; 4096];
+/// Larger than what a socket gives at once. A connection is then back in the pool only some time after the answer, and a
+/// pool that nobody bounds opens twice as many connections.
+static PAGE: [u8; 50_000] = [b'g'; 50_000];
 
 /// An nginx that runs, and alone: these tests need the whole machine, one because it measures time.
 struct Nginx {

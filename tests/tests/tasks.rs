@@ -101,7 +101,7 @@ fn a_task_that_takes_the_row_of_a_cancelled_one_does_not_take_its_turn() {
     });
 }
 
-// D20, D22: a task that wakes itself waits for the others.
+// a task that wakes itself waits for the others.
 #[test]
 fn tasks_that_wake_themselves_take_turns() {
     run(async {
@@ -148,8 +148,6 @@ fn woken_tasks_are_polled_in_the_order_of_the_wakes_and_others_not_at_all() {
         assert_eq!(order.take(), [13, 2, 7, 19, 0]);
     });
 }
-
-// D23
 #[test]
 fn the_main_future_is_not_polled_without_a_wake() {
     run(async {
@@ -164,7 +162,7 @@ fn the_main_future_is_not_polled_without_a_wake() {
     });
 }
 
-// D20: nor does a busy main future keep the tasks from running, or the other way round.
+// nor does a busy main future keep the tasks from running, or the other way round.
 #[test]
 fn a_main_future_that_wakes_itself_lets_the_tasks_run_and_they_let_it() {
     run(async {
@@ -325,8 +323,6 @@ fn a_detached_task_goes_on_and_its_output_is_dropped() {
 }
 
 // ---- cancelling
-
-// B2
 #[test]
 fn a_task_that_is_cancelled_before_its_first_poll_is_dropped_at_once_and_never_polled() {
     run(async {
@@ -346,8 +342,6 @@ fn a_task_that_is_cancelled_before_its_first_poll_is_dropped_at_once_and_never_p
         }
     });
 }
-
-// B2
 #[test]
 fn a_task_that_waits_is_dropped_before_its_cancellation_returns() {
     run(async {
@@ -370,8 +364,6 @@ fn a_task_that_waits_is_dropped_before_its_cancellation_returns() {
         }
     });
 }
-
-// B2
 #[test]
 fn cancelling_a_finished_task_changes_nothing() {
     run(async {
@@ -386,8 +378,6 @@ fn cancelling_a_finished_task_changes_nothing() {
         assert!(panicked.await.unwrap_err().is_panic());
     });
 }
-
-// A12
 #[test]
 fn a_late_handle_or_canceller_does_not_touch_the_task_that_took_the_row() {
     run(async {
@@ -434,8 +424,6 @@ async fn acts_on_itself(
     some_turns().await;
     (witness, handle, probe)
 }
-
-// B1
 #[test]
 fn a_task_that_cancels_itself_is_dropped_when_its_poll_returns() {
     run(async {
@@ -458,8 +446,6 @@ fn a_task_that_cancels_itself_is_dropped_when_its_poll_returns() {
         }
     });
 }
-
-// B3
 #[test]
 fn a_task_that_cancels_itself_in_the_poll_in_which_it_finishes_gives_its_output() {
     run(async {
@@ -470,8 +456,6 @@ fn a_task_that_cancels_itself_in_the_poll_in_which_it_finishes_gives_its_output(
         assert_eq!(task.await.unwrap(), 7);
     });
 }
-
-// B1
 #[test]
 fn a_task_that_drops_its_own_handle_is_dropped_when_its_poll_returns() {
     run(async {
@@ -482,8 +466,6 @@ fn a_task_that_drops_its_own_handle_is_dropped_when_its_poll_returns() {
         }
     });
 }
-
-// B1
 #[test]
 fn a_task_that_detaches_itself_goes_on() {
     run(async {
@@ -509,8 +491,6 @@ fn whoever_awaits_a_task_is_told_that_it_was_cancelled() {
         });
     });
 }
-
-// B17
 #[test]
 fn a_hundred_thousand_tasks_that_own_each_other_in_a_chain_are_dropped_without_a_stack_overflow() {
     alone(
@@ -557,8 +537,6 @@ fn a_hundred_thousand_tasks_that_own_each_other_in_a_chain_are_dropped_without_a
 }
 
 // ---- panics
-
-// B4
 #[test]
 fn a_panic_in_a_task_is_in_its_error_and_everything_else_goes_on() {
     run(async {
@@ -618,8 +596,6 @@ impl Drop for Bomb {
         panic!("a destructor panics");
     }
 }
-
-// B5
 #[test]
 fn a_panic_in_the_destructor_of_a_cancelled_future_is_contained() {
     run(async {
@@ -640,8 +616,6 @@ fn a_panic_in_the_destructor_of_a_cancelled_future_is_contained() {
         assert_eq!(spawn(async { 1 }).await.unwrap(), 1);
     });
 }
-
-// B5
 #[test]
 fn a_panic_in_the_destructor_of_a_future_that_is_done_is_in_the_error_and_its_output_is_dropped() {
     run(async {
@@ -658,7 +632,7 @@ fn a_panic_in_the_destructor_of_a_future_that_is_done_is_in_the_error_and_its_ou
     });
 }
 
-// B5: the first panic is the one that counts, whatever its own value or that of the second does.
+// the first panic is the one that counts, whatever its own value or that of the second does.
 #[test]
 fn a_panic_in_a_poll_and_one_in_the_destructor_after_it_are_one_error() {
     struct PanicsAgain;
@@ -683,8 +657,6 @@ fn a_panic_in_a_poll_and_one_in_the_destructor_after_it_are_one_error() {
         assert_eq!(spawn(async { 1 }).await.unwrap(), 1);
     });
 }
-
-// B6
 #[test]
 fn a_panic_in_the_destructor_of_an_output_that_nobody_takes_is_contained() {
     run(async {
@@ -710,7 +682,7 @@ fn a_panic_in_the_destructor_of_an_output_that_nobody_takes_is_contained() {
     });
 }
 
-// B5: a panic in a panic would end the process.
+// a panic in a panic would end the process.
 #[test]
 fn when_a_runtime_ends_every_future_is_dropped_however_many_destructors_panic() {
     alone("when_a_runtime_ends_every_future_is_dropped_however_many_destructors_panic", || {
@@ -735,8 +707,6 @@ fn when_a_runtime_ends_every_future_is_dropped_however_many_destructors_panic() 
         assert_eq!(witness.drops(), 1001);
     });
 }
-
-// B10
 #[test]
 fn a_panic_in_the_main_future_goes_to_the_caller_and_every_future_is_dropped() {
     let witness = Witness::new();
@@ -754,8 +724,6 @@ fn a_panic_in_the_main_future_goes_to_the_caller_and_every_future_is_dropped() {
     assert_eq!(witness.drops(), 21);
     assert!(Handle::try_current().is_none());
 }
-
-// B12
 #[test]
 fn a_runtime_may_be_used_again_after_a_panic_in_its_main_future() {
     let runtime = Runtime::new().unwrap();
@@ -791,8 +759,6 @@ fn use_everything(witness: &Witness) {
     handle.spawn(|| async {}).detach();
     assert!(handle.metrics().timers_pending() >= 1);
 }
-
-// B7
 #[test]
 fn the_destructor_of_a_cancelled_future_may_do_everything() {
     run(async {
@@ -821,8 +787,6 @@ fn the_destructor_of_a_cancelled_future_may_do_everything() {
         drop(woken);
     });
 }
-
-// B7, B8
 #[test]
 fn when_a_runtime_ends_destructors_still_have_it_around_them_and_may_do_everything() {
     let witness = Witness::new();
@@ -853,8 +817,6 @@ fn when_a_runtime_ends_destructors_still_have_it_around_them_and_may_do_everythi
     assert_eq!(done.get(), 2);
     assert_eq!(witness.drops(), 3, "the other, and what the two destructors have spawned");
 }
-
-// B7
 #[test]
 fn a_runtime_ends_although_destructors_spawn_tasks_whose_destructors_spawn_tasks() {
     fn spawns(generations: usize, dropped: Rc<Cell<usize>>) -> Pin<Box<dyn Future<Output = ()>>> {
@@ -877,7 +839,7 @@ fn a_runtime_ends_although_destructors_spawn_tasks_whose_destructors_spawn_tasks
     });
 }
 
-// B7, B8: what is dropped last of all may spawn, too: the closure of work that waits in the pool's queue, and the
+// what is dropped last of all may spawn, too: the closure of work that waits in the pool's queue, and the
 // waker of another library.
 #[test]
 fn what_is_spawned_by_the_last_destructors_of_a_runtime_is_dropped_with_the_runtime_around_it() {
@@ -994,8 +956,6 @@ fn a_run_makes_its_future_inside_so_that_it_counts_the_time_of_the_runtime() {
     runtime.block_on(InAnHour);
     assert_eq!(runtime.block_on(async { gather::now() }) - start, HOUR);
 }
-
-// B8, B10
 #[test]
 fn the_main_future_is_dropped_with_the_runtime_around_it() {
     struct Main(Rc<Cell<usize>>, bool);
@@ -1019,15 +979,13 @@ fn the_main_future_is_dropped_with_the_runtime_around_it() {
     assert_eq!(had_runtime.get(), 2);
 }
 
-// B8: and so what it had in the runtime is gone when it is over.
+// and so what it had in the runtime is gone when it is over.
 #[test]
 fn a_main_future_that_is_over_leaves_no_timer_behind() {
     let runtime = Runtime::new().unwrap();
     assert!(runtime.block_on(timeout(HOUR, yield_now())).is_ok());
     assert_eq!(runtime.metrics().timers_pending(), 0);
 }
-
-// B11
 #[test]
 fn a_run_inside_a_run_is_refused_wherever_it_is_and_the_outer_goes_on() {
     let message = |panic: Box<dyn Any + Send>| match panic.downcast::<String>() {
@@ -1081,8 +1039,6 @@ fn a_run_inside_a_run_is_refused_wherever_it_is_and_the_outer_goes_on() {
     assert_eq!(refused.get(), 6);
     assert_eq!(run(async { 6 }), 6);
 }
-
-// B9
 #[test]
 fn a_runtime_may_be_made_and_dropped_inside_another_and_does_not_disturb_it() {
     run(async {
@@ -1107,7 +1063,7 @@ fn a_runtime_may_be_made_and_dropped_inside_another_and_does_not_disturb_it() {
     });
 }
 
-// B9: it has tasks, and their destructors have their own runtime around them.
+// it has tasks, and their destructors have their own runtime around them.
 #[test]
 fn a_runtime_that_is_dropped_in_a_task_of_another_drops_its_tasks_at_home() {
     let inner = Runtime::new().unwrap();
@@ -1127,7 +1083,7 @@ fn a_runtime_that_is_dropped_in_a_task_of_another_drops_its_tasks_at_home() {
     });
 }
 
-// B9: a panic in the destructor of a thread-local ends the process.
+// a panic in the destructor of a thread-local ends the process.
 #[test]
 fn a_runtime_may_be_kept_in_a_thread_local() {
     thread_local! {
@@ -1227,16 +1183,12 @@ fn big<const SIZE: usize>() -> Big<SIZE> {
 fn on_a_usual_stack(f: impl FnOnce() + Send + 'static) {
     thread::Builder::new().stack_size(2 << 20).spawn(f).unwrap().join().unwrap();
 }
-
-// B16
 #[test]
 fn a_big_future_may_be_run_on_a_stack_of_the_usual_size() {
     alone("a_big_future_may_be_run_on_a_stack_of_the_usual_size", || {
         on_a_usual_stack(|| assert_eq!(run(big::<BIG>()), 2));
     });
 }
-
-// B16
 #[test]
 fn a_big_future_may_be_spawned_on_a_stack_of_the_usual_size() {
     alone("a_big_future_may_be_spawned_on_a_stack_of_the_usual_size", || {
@@ -1244,7 +1196,7 @@ fn a_big_future_may_be_spawned_on_a_stack_of_the_usual_size() {
     });
 }
 
-// B16: a gather boxes none, so each way station of a child on its way into its slot costs its size, in a debug build.
+// a gather boxes none, so each way station of a child on its way into its slot costs its size, in a debug build.
 #[test]
 fn a_big_future_may_be_gathered_on_a_stack_of_the_usual_size() {
     alone("a_big_future_may_be_gathered_on_a_stack_of_the_usual_size", || {
@@ -1254,8 +1206,6 @@ fn a_big_future_may_be_gathered_on_a_stack_of_the_usual_size() {
         });
     });
 }
-
-// B18
 #[test]
 fn runtimes_that_come_and_go_leave_no_descriptors() {
     alone("runtimes_that_come_and_go_leave_no_descriptors", || {
@@ -1280,8 +1230,6 @@ fn runtimes_that_come_and_go_leave_no_descriptors() {
         assert!(open_descriptors() < before + 10, "{} after {before}", open_descriptors());
     });
 }
-
-// D17
 #[test]
 fn a_runtime_for_which_there_are_no_descriptors_is_an_error_and_leaves_none_open() {
     let test = "a_runtime_for_which_there_are_no_descriptors_is_an_error_and_leaves_none_open";

@@ -32,8 +32,6 @@ fn on_a_thread<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
 }
 
 // ---- what may cross over
-
-// A11
 #[test]
 fn what_a_user_holds_may_cross_threads_if_its_contents_may() {
     fn is_send_and_sync<T: Send + Sync>() {}
@@ -60,7 +58,7 @@ fn what_a_user_holds_may_cross_threads_if_its_contents_may() {
 
 // ---- wakes
 
-// A4, A5, A6: a wake that is lost leaves it hanging.
+// a wake that is lost leaves it hanging.
 #[test]
 fn no_wake_is_lost_while_the_loop_goes_to_sleep_and_wakes() {
     let report = finishes(|| storm(100_000));
@@ -69,8 +67,6 @@ fn no_wake_is_lost_while_the_loop_goes_to_sleep_and_wakes() {
     // At most one for each time that the loop lay down; the last wake is not the storm's.
     assert!(report.rings.is_none_or(|rings| rings <= report.parks + 1), "{report:?}");
 }
-
-// A4, A5
 #[test]
 fn no_wake_is_lost_when_many_threads_wake_many_runtimes() {
     finishes(|| {
@@ -80,8 +76,6 @@ fn no_wake_is_lost_when_many_threads_wake_many_runtimes() {
         }
     });
 }
-
-// A7
 #[test]
 fn a_wake_does_not_block_while_its_thread_holds_a_lock_that_the_tasks_need() {
     finishes(|| {
@@ -120,8 +114,6 @@ fn a_wake_does_not_block_while_its_thread_holds_a_lock_that_the_tasks_need() {
         drop(tasks);
     });
 }
-
-// D21
 #[test]
 fn a_flood_of_wakes_from_another_thread_starves_neither_timers_nor_sockets_nor_tasks() {
     /// So many wakes, as fast as they go.
@@ -179,8 +171,6 @@ fn a_flood_of_wakes_from_another_thread_starves_neither_timers_nor_sockets_nor_t
 }
 
 // ---- tasks that are started from elsewhere
-
-// A8
 #[test]
 fn a_future_that_is_not_send_is_made_polled_and_dropped_on_its_own_thread() {
     finishes(|| {
@@ -264,8 +254,6 @@ fn a_remote_task_may_be_awaited_at_home_on_another_runtime_and_on_a_thread_witho
         thread.join().unwrap();
     });
 }
-
-// B4
 #[test]
 fn a_panic_in_a_remote_task_or_in_what_makes_it_is_in_its_error() {
     finishes(|| {
@@ -284,8 +272,6 @@ fn a_panic_in_a_remote_task_or_in_what_makes_it_is_in_its_error() {
         });
     });
 }
-
-// A8
 #[test]
 fn a_remote_task_that_is_dropped_is_cancelled_and_its_future_dropped_on_its_own_thread() {
     finishes(|| {
@@ -315,8 +301,6 @@ fn a_remote_task_that_is_dropped_is_cancelled_and_its_future_dropped_on_its_own_
         });
     });
 }
-
-// A8, B2
 #[test]
 fn a_remote_task_that_is_dropped_before_it_starts_is_not_started() {
     finishes(|| {
@@ -340,7 +324,7 @@ fn a_remote_task_that_is_dropped_before_it_starts_is_not_started() {
     });
 }
 
-// B2: the task is dropped elsewhere at the very time that the closure makes the future here.
+// the task is dropped elsewhere at the very time that the closure makes the future here.
 #[test]
 fn a_remote_task_that_is_dropped_while_it_starts_is_cancelled() {
     finishes(|| {
@@ -408,8 +392,6 @@ fn a_remote_task_says_whether_it_is_finished() {
         });
     });
 }
-
-// B13
 #[test]
 fn a_remote_task_of_a_runtime_that_is_gone_is_cancelled() {
     finishes(|| {
@@ -469,8 +451,6 @@ fn a_remote_task_for_which_there_is_no_room_is_an_error() {
 }
 
 // ---- the handles of tasks elsewhere
-
-// A8, D24
 #[test]
 fn a_task_may_be_dropped_cancelled_and_detached_on_another_thread() {
     finishes(|| {
@@ -510,8 +490,6 @@ fn a_task_may_be_dropped_cancelled_and_detached_on_another_thread() {
         });
     });
 }
-
-// D24
 #[test]
 fn a_task_that_is_awaited_on_another_thread_says_so() {
     finishes(|| {
@@ -526,8 +504,6 @@ fn a_task_that_is_awaited_on_another_thread_says_so() {
         });
     });
 }
-
-// B13
 #[test]
 fn a_task_that_outlives_its_runtime_gives_an_error_on_any_thread() {
     let runtime = Runtime::new().unwrap();
@@ -577,7 +553,7 @@ fn a_canceller_cancels_from_any_thread_as_often_as_one_likes() {
     });
 }
 
-// A20, A8: the future's destructor is not run by the thread that cancels.
+// the future's destructor is not run by the thread that cancels.
 #[test]
 fn a_future_whose_destructor_needs_its_thread_is_never_dropped_on_another() {
     thread_local! {

@@ -44,8 +44,6 @@ fn timers_pending() -> usize {
 }
 
 // ---- on the real clock
-
-// E3
 #[test]
 fn a_sleep_never_ends_early() {
     finishes(|| {
@@ -65,8 +63,6 @@ fn a_sleep_never_ends_early() {
         });
     });
 }
-
-// E3
 #[test]
 fn a_sleep_counts_from_when_it_was_made_and_not_from_its_first_poll() {
     run_virtually(async {
@@ -81,7 +77,7 @@ fn a_sleep_counts_from_when_it_was_made_and_not_from_its_first_poll() {
     });
 }
 
-// E2, E3: the loop sleeps, and does not go round.
+// the loop sleeps, and does not go round.
 #[test]
 fn waiting_for_a_timer_takes_no_processor_time() {
     finishes(|| {
@@ -102,8 +98,6 @@ fn waiting_for_a_timer_takes_no_processor_time() {
         });
     });
 }
-
-// E2
 #[test]
 fn a_far_deadline_neither_fires_nor_keeps_the_loop_from_sleeping() {
     finishes(|| {
@@ -125,8 +119,6 @@ fn a_far_deadline_neither_fires_nor_keeps_the_loop_from_sleeping() {
         }
     });
 }
-
-// E4
 #[test]
 fn an_earlier_deadline_that_comes_while_the_loop_sleeps_is_kept() {
     finishes(|| {
@@ -146,8 +138,6 @@ fn an_earlier_deadline_that_comes_while_the_loop_sleeps_is_kept() {
         });
     });
 }
-
-// D20
 #[test]
 fn tasks_that_are_always_ready_do_not_starve_a_timer() {
     finishes(|| {
@@ -176,8 +166,6 @@ fn tasks_that_are_always_ready_do_not_starve_a_timer() {
 }
 
 // ---- for ever
-
-// E1
 #[test]
 fn the_longest_duration_is_for_ever_and_does_not_panic() {
     run_virtually(async {
@@ -195,7 +183,7 @@ fn the_longest_duration_is_for_ever_and_does_not_panic() {
     });
 }
 
-// E1: no tick of the clock counts so far.
+// no tick of the clock counts so far.
 #[test]
 fn a_deadline_beyond_all_ticks_never_comes_and_one_just_below_does() {
     let most = Duration::from_nanos(u64::MAX); // 584 years
@@ -215,8 +203,6 @@ fn a_deadline_beyond_all_ticks_never_comes_and_one_just_below_does() {
         assert!(poll_once(&mut beyond, Waker::noop()).is_pending());
     });
 }
-
-// E1
 #[test]
 fn many_that_last_for_ever_take_no_timers() {
     run(async {
@@ -258,8 +244,6 @@ fn dropping_what_waits_takes_its_timer_away() {
         assert_eq!(timers_pending(), 0);
     });
 }
-
-// E9
 #[test]
 fn a_million_timers_that_were_cancelled_leave_nothing() {
     alone("a_million_timers_that_were_cancelled_leave_nothing", || {
@@ -293,8 +277,6 @@ fn a_million_timers_that_were_cancelled_leave_nothing() {
         });
     });
 }
-
-// E4
 #[test]
 fn a_sleep_after_a_cancelled_one_ends() {
     run_virtually(async {
@@ -308,8 +290,6 @@ fn a_sleep_after_a_cancelled_one_ends() {
         assert_eq!(now() - start, MILLISECOND * 1500);
     });
 }
-
-// B14, E8
 #[test]
 fn a_timer_that_moves_to_another_task_wakes_that_one_only() {
     run_virtually(async {
@@ -332,7 +312,7 @@ fn a_timer_that_moves_to_another_task_wakes_that_one_only() {
     });
 }
 
-// D24: it belongs to whom polls it.
+// it belongs to whom polls it.
 #[test]
 fn a_timer_that_moves_to_another_runtime_is_that_ones() {
     finishes(|| {
@@ -365,8 +345,6 @@ fn a_timer_that_moves_to_another_runtime_is_that_ones() {
         run(orphan);
     });
 }
-
-// E6
 #[test]
 fn a_timer_may_be_dropped_or_set_again_in_the_very_turn_in_which_it_fires() {
     run_virtually(async {
@@ -399,8 +377,6 @@ fn a_timer_may_be_dropped_or_set_again_in_the_very_turn_in_which_it_fires() {
         assert_eq!((timers_pending(), now() - start), (0, SECOND));
     });
 }
-
-// E7
 #[test]
 fn a_sleep_that_is_over_may_be_polled_again_and_set_again() {
     run_virtually(async {
@@ -439,8 +415,6 @@ fn a_sleep_that_is_polled_without_a_runtime_says_so() {
 }
 
 // ---- on the virtual clock: the order
-
-// E10
 #[test]
 fn timers_of_one_instant_fire_in_the_order_in_which_they_were_set() {
     const TIMERS: usize = 100_000;
@@ -458,7 +432,7 @@ fn timers_of_one_instant_fire_in_the_order_in_which_they_were_set() {
     });
 }
 
-// E10: the same when they are set at other times, and so at first wait on other levels of the wheel.
+// the same when they are set at other times, and so at first wait on other levels of the wheel.
 #[test]
 fn timers_of_one_instant_that_were_set_one_after_another_fire_in_that_order() {
     run_virtually(async {
@@ -493,8 +467,6 @@ fn any_duration(random: &mut Random) -> Duration {
     };
     Duration::from_nanos(nanoseconds.clamp(1, YEAR.as_nanos() as u64))
 }
-
-// E5
 #[test]
 fn over_three_years_every_timer_fires_in_order_and_at_its_very_nanosecond() {
     const SLEEPERS: usize = 300;
@@ -655,8 +627,6 @@ fn an_interval_ticks_at_once_and_then_at_whole_periods() {
         assert_eq!(now() - start, SECOND * 5);
     });
 }
-
-// E11
 #[test]
 fn an_interval_skips_the_ticks_that_were_missed() {
     let periods_and_pauses = [

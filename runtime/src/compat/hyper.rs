@@ -59,7 +59,7 @@ impl Write for TcpStream {
 /// Spawns what hyper wants to run beside a request or a connection, on the runtime of the thread where it asks.
 /// It has no state, so it is `Send + Sync`, and what it spawns need not be.
 ///
-/// Executing panics if that thread runs no runtime.
+/// Executing panics if that thread runs no runtime, or one that has as many tasks as it may.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Executor;
 

@@ -24,13 +24,14 @@ mod buffer {
         static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     }
 
-    /// Lends the thread's buffer. `f` makes a system call and copies; it runs no user's code.
+    /// Lends the thread's buffer. It is taken out meanwhile: `f` may run foreign code (a waker's) that needs one too.
     pub(crate) fn with_buffer<R>(f: impl FnOnce(&mut [u8]) -> R) -> R {
-        BUFFER.with_borrow_mut(|buffer| {
-            if buffer.is_empty() {
-                buffer.resize(SIZE, 0);
-            }
-            f(buffer)
-        })
+        let mut buffer = BUFFER.take();
+        if buffer.is_empty() {
+            buffer.resize(SIZE, 0);
+        }
+        let result = f(&mut buffer);
+        BUFFER.set(buffer);
+        result
     }
 }

@@ -37,6 +37,11 @@ pub enum Entry {
 /// The life of a poll: [`enter`](Group::enter), then [`next`](Group::next) until it gives `None` or the budget
 /// is spent ([`spend`]), then [`leave`](Group::leave).
 ///
+/// # Panics
+///
+/// All but `new`, `waker` and `release` panic where no runtime runs, and all but `enter` on another runtime than that on
+/// which the group was entered last.
+///
 /// ```
 /// use gather_runtime::group::{Entry, Group};
 /// use std::future::{Future, poll_fn};
@@ -120,12 +125,12 @@ impl Group {
             count <= MAX_CHILDREN,
             "gather: more than {MAX_CHILDREN} children at once in one gather; `.limit(n)` keeps fewer alive"
         );
-        local::with(|local| local.groups.borrow_mut().grow(self.row, count));
+        self.at_home(|local| local.groups.borrow_mut().grow(self.row, count));
     }
 
     /// Queues every child that [`grow`](Group::grow) made room for, as if each had been woken.
     pub fn push_all(&self) {
-        local::with(|local| local.groups.borrow_mut().push_all(self.row));
+        self.at_home(|local| local.groups.borrow_mut().push_all(self.row));
     }
 
     /// The waker of a child. It owns nothing, and may outlive the group.
@@ -142,20 +147,29 @@ impl Group {
         reason = "it takes &self: children wake themselves while it runs"
     )]
     pub fn next(&self) -> Option<Woken> {
-        local::with(|local| {
-            debug_assert_eq!(self.runtime, local.id(), "next() outside enter() and leave()");
-            local.groups.borrow_mut().pop(self.row)
-        })
+        self.at_home(|local| local.groups.borrow_mut().pop(self.row))
     }
 
     /// Ends a poll. If children are still queued, or the owner says that there is `more` to do, the parent is
     /// woken so that it polls again when others had their turn.
     #[inline]
     pub fn leave(&self, cx: &Context<'_>, more: bool) {
-        let again = local::with(|local| local.groups.borrow_mut().end_poll(self.row, more));
+        let again = self.at_home(|local| local.groups.borrow_mut().end_poll(self.row, more));
         if again {
             cx.waker().wake_by_ref();
         }
+    }
+
+    /// The tables of the runtime on which the group was entered last.
+    #[inline]
+    fn at_home<R>(&self, f: impl FnOnce(&Local) -> R) -> R {
+        local::with(|local| {
+            assert!(
+                self.runtime == local.id(),
+                "a group is used between `enter` and `leave`, on the thread that entered it"
+            );
+            f(local)
+        })
     }
 
     /// Gives the row back. Wakers of its children then wake nobody. Dropping the group does the same.

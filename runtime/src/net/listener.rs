@@ -79,7 +79,8 @@ impl TcpListener {
 
     /// Waits for the next connection. Dropping the future loses no connection.
     ///
-    /// One task at a time may wait here: if two do, the one that was polled last is woken.
+    /// One task or child of a gather at a time may wait here: if two do, the one that was polled last is woken, and the
+    /// other waits for ever.
     ///
     /// # Errors
     ///

@@ -14,7 +14,8 @@ use crate::source::{Direction, Source};
 /// A TCP connection. Dropping it closes it.
 ///
 /// Its methods take `&self`: to read and write at once, use it from two children of one gather, or put it in an
-/// `Arc` for two tasks. With the features `futures-io` (default), `tokio-io` and `hyper` it, and for the first
+/// `Arc` for two tasks. But only one of them may wait to read, and one to write: the one that was polled last is woken,
+/// and one before it waits for ever. With the features `futures-io` (default), `tokio-io` and `hyper` it, and for the first
 /// two `&TcpStream`, has the read and write traits of those libraries.
 ///
 /// It belongs to the runtime that made it, may be polled and dropped on any thread, and gives errors when that
@@ -113,6 +114,9 @@ impl TcpStream {
 
     /// Reads what there is and leaves it there for the next read.
     pub async fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
         poll_fn(|cx| self.source.poll_io(cx, Direction::Read, |stream| stream.peek(buffer))).await
     }
 

@@ -148,7 +148,11 @@ impl Local {
 ///
 /// The handle is a number. It may be moved to and dropped on any thread where its output may; it must be awaited
 /// on the thread of its runtime ([`Handle::spawn`](crate::Handle::spawn) gives one that may be awaited
-/// anywhere).
+/// anywhere). Dropped while its runtime does not run, it cancels the task when that runs again or is dropped.
+///
+/// # Panics
+///
+/// When it is polled on another thread than its runtime's, or again after it has given its output.
 #[must_use = "dropping a `Task` cancels it: await it, keep it, or `.detach()` it"]
 pub struct Task<T> {
     reference: Reference,

@@ -29,9 +29,18 @@ pub(crate) struct Discarded {
     busy: Cell<bool>,
 }
 
+/// A destructor that spawns and drops a task with the same destructor would go on for ever. After so many it is stopped,
+/// and what is left is leaked.
+const MOST_IN_A_ROW: usize = 1 << 24;
+
 impl Discarded {
     pub(crate) const fn new() -> Discarded {
         Discarded { waiting: RefCell::new(Vec::new()), busy: Cell::new(false) }
+    }
+
+    pub(crate) fn swap(&self, other: &Discarded) {
+        self.waiting.swap(&other.waiting);
+        self.busy.swap(&other.busy);
     }
 
     /// Drops a task: now, or when those before it are dropped. A panic in a destructor ends here.
@@ -40,27 +49,33 @@ impl Discarded {
             return self.waiting.borrow_mut().push(task);
         }
         contain(|| drop(task));
-        loop {
+        for _ in 0..MOST_IN_A_ROW {
             let next = self.waiting.borrow_mut().pop(); // the borrow ends before the task is dropped
             match next {
                 Some(task) => contain(|| drop(task)),
                 None => break,
             }
         }
-        self.waiting.take();
+        std::mem::forget(self.waiting.take()); // empty, or endless
         self.busy.set(false);
     }
 }
 
 impl Local {
-    /// Polls the tasks that are ready now, and returns the units of work that took. A task that becomes ready
-    /// meanwhile waits for the next turn.
+    /// Begins a turn, and returns how many tasks it has: those that are ready now.
     #[inline]
-    pub(crate) fn run_ready(&self) -> u32 {
-        let ready = self.tasks.borrow_mut().begin_turn();
+    pub(crate) fn begin_turn(&self) -> usize {
+        self.tasks.borrow_mut().begin_turn()
+    }
+
+    /// Polls tasks of the turn, of which `left` are left, but not for more than about `most` units of work. Returns the
+    /// units that it took.
+    #[inline]
+    pub(crate) fn run_ready(&self, left: &mut usize, most: u32) -> u32 {
         let mut work = 0;
-        for _ in 0..ready {
-            // An entry may be stale.
+        while *left > 0 && work < most {
+            *left -= 1;
+            // An entry of the queue may be of a task that is gone.
             let next = self.tasks.borrow_mut().start_next();
             if let Some((key, task)) = next {
                 work += self.poll_task(key, task);

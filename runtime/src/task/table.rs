@@ -134,6 +134,15 @@ impl Tasks {
 
     #[cold]
     fn add_row(&mut self) -> u32 {
+        // Tasks that were spawned and dropped in one turn leave their rows in the ready queue. More of them than of
+        // others are too many.
+        if self.ready.len() > 2 * self.alive + 64 {
+            self.pass_over_free_rows();
+            if let Some(row) = self.free.pop() {
+                return row;
+            }
+        }
+        assert!(self.rows.len() < MAIN as usize, "gather: this runtime has as many tasks as it can");
         let free = Row {
             serial: 0,
             task: None,
@@ -144,6 +153,19 @@ impl Tasks {
         };
         self.rows.push(free);
         (self.rows.len() - 1) as u32
+    }
+
+    /// Takes the rows without a task off the ready queue.
+    fn pass_over_free_rows(&mut self) {
+        let (rows, free) = (&mut self.rows, &mut self.free);
+        self.ready.retain(|row| {
+            let place = &mut rows[*row as usize];
+            if place.stage == Stage::Free {
+                place.queued = false;
+                free.push(*row);
+            }
+            place.stage != Stage::Free
+        });
     }
 
     /// Takes a task away, and gives what is in its row.

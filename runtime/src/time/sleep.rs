@@ -35,7 +35,8 @@ pub fn sleep(duration: Duration) -> Sleep {
     Sleep::new(now().checked_add(duration))
 }
 
-/// Waits until `deadline`. A deadline that has passed is over at the first poll.
+/// Waits until `deadline`. One that has passed is over at the first poll, or, if it passed just now, when the loop next
+/// looks at its timers.
 pub fn sleep_until(deadline: Instant) -> Sleep {
     Sleep::new(Some(deadline))
 }
@@ -68,7 +69,7 @@ impl Sleep {
         self.deadline
     }
 
-    /// Sets a new deadline, also for a sleep that is over.
+    /// Sets a new deadline, also for a sleep that is over. It has to be polled again to be woken for it.
     pub fn reset(&mut self, deadline: Instant) {
         self.release();
         self.deadline = Some(deadline);

@@ -19,9 +19,15 @@ use super::{Sleep, sleep};
 /// dropped at once but with the `Timeout`, which `.await` does right away. Until it has to wait once, it has no
 /// timer.
 ///
+/// [`Duration::MAX`] is no limit.
+///
 /// # Errors
 ///
 /// [`Elapsed`], if time is up first.
+///
+/// # Panics
+///
+/// When it has to wait and this thread runs no runtime.
 ///
 /// ```
 /// use gather_runtime::timeout;
