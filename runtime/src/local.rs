@@ -44,6 +44,8 @@ pub(crate) struct Local {
     budget: Cell<u32>,
     /// Who is woken at the end of the turn.
     deferred: RefCell<Vec<Waker>>,
+    /// Whether anybody is.
+    has_deferred: Cell<bool>,
     /// The tasks.
     pub(crate) tasks: RefCell<Tasks>,
     /// The groups of children.
@@ -70,6 +72,7 @@ impl Local {
             main_generation: Cell::new(0),
             budget: Cell::new(0),
             deferred: RefCell::new(Vec::new()),
+            has_deferred: Cell::new(false),
             tasks: RefCell::new(Tasks::new()),
             groups: RefCell::new(Groups::new()),
             timers: RefCell::new(Wheel::new()),
@@ -87,6 +90,7 @@ impl Local {
         self.main_generation.swap(&other.main_generation);
         self.budget.swap(&other.budget);
         self.deferred.swap(&other.deferred);
+        self.has_deferred.swap(&other.has_deferred);
         self.tasks.swap(&other.tasks);
         self.groups.swap(&other.groups);
         self.timers.swap(&other.timers);
@@ -138,7 +142,7 @@ impl Local {
     /// Whether the main future or a task is to be polled, or somebody to be woken for that.
     #[inline]
     pub(crate) fn has_ready(&self) -> bool {
-        self.main_woken.get() || self.tasks.borrow().has_ready() || !self.deferred.borrow().is_empty()
+        self.main_woken.get() || self.tasks.borrow().has_ready() || self.has_deferred.get()
     }
 
     #[inline]
@@ -165,15 +169,20 @@ impl Local {
             return Some(waker);
         }
         self.deferred.borrow_mut().push(waker);
+        self.has_deferred.set(true);
         None
     }
 
     /// The end of the turn: wakes who was deferred.
     #[inline]
     pub(crate) fn wake_deferred(&self) {
-        if self.deferred.borrow().is_empty() {
-            return;
+        if self.has_deferred.replace(false) {
+            self.wake_all_deferred();
         }
+    }
+
+    #[cold]
+    fn wake_all_deferred(&self) {
         let mut deferred = self.deferred.take();
         for waker in deferred.drain(..) {
             if let Some(foreign) = self.mark_waker(waker) {

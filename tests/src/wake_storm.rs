@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::future::{Future, poll_fn};
+use std::hint;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
@@ -88,12 +89,25 @@ impl Storm {
                 self.sleepers[number].asked.fetch_add(1, Ordering::Relaxed);
                 wakers[number].wake_by_ref();
             }
-            while self.unanswered.load(Ordering::Acquire) > 0 {
-                thread::park();
-            }
+            self.wait_for_answers();
+            // So that the next wake comes now before, now after and now just when the loop goes to sleep.
+            (0..random.below(1000)).for_each(|_| hint::spin_loop());
             left -= count;
         }
         Some(writes_of_this_thread()? - writes_before?)
+    }
+
+    fn wait_for_answers(&self) {
+        for _ in 0..10_000 {
+            if self.unanswered.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            hint::spin_loop();
+        }
+        // There may be just one processor.
+        while self.unanswered.load(Ordering::Acquire) > 0 {
+            thread::park();
+        }
     }
 }
 

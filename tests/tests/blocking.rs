@@ -194,6 +194,51 @@ fn what_is_dropped_before_it_starts_is_not_run() {
 }
 
 #[test]
+fn a_closure_that_is_not_run_and_panics_when_it_is_dropped_costs_the_pool_no_thread() {
+    finishes(|| {
+        let runtime = Builder::new().max_blocking_threads(1).build().unwrap();
+        runtime.block_on(async {
+            for _ in 0..3 {
+                let work = Work::start();
+                let bomb = on_drop(|| panic!("a destructor panics"));
+                drop(spawn_blocking(move || drop(bomb)));
+                work.begun.recv().unwrap();
+                work.end.send(()).unwrap();
+                assert_eq!(spawn_blocking(|| 1).await.unwrap(), 1);
+                work.task.await.unwrap();
+            }
+            assert_eq!(Handle::current().metrics().blocking_threads(), 1);
+        });
+    });
+}
+
+#[test]
+fn a_thread_that_drops_an_output_that_nobody_wants_is_busy() {
+    finishes(|| {
+        run(async {
+            let (drops, dropping) = mpsc::channel();
+            let (end, ends) = mpsc::channel();
+            let (begins, begun) = mpsc::channel();
+            // Its output, which nobody wants any more, takes its time to be dropped: until other work has run.
+            let unwanted = spawn_blocking(move || {
+                begins.send(()).unwrap();
+                let _ = ends.recv();
+                on_drop(move || {
+                    drops.send(()).unwrap();
+                    let _ = ends.recv();
+                })
+            });
+            begun.recv().unwrap();
+            drop(unwanted);
+            end.send(()).unwrap();
+            dropping.recv().unwrap();
+            assert_eq!(spawn_blocking(|| 1).await.unwrap(), 1);
+            drop(end);
+        });
+    });
+}
+
+#[test]
 fn what_is_dropped_while_it_runs_runs_on_and_its_output_is_dropped() {
     finishes(|| {
         run(async {

@@ -75,16 +75,18 @@ impl Local {
         let mut work = 0;
         while *left > 0 && work < most {
             *left -= 1;
+            let mut tasks = self.tasks.borrow_mut();
             // An entry of the queue may be of a task that is gone.
-            let next = self.tasks.borrow_mut().start_next();
-            if let Some((key, task)) = next {
-                work += self.poll_task(key, task);
-            }
+            let Some(row) = tasks.next_ready() else { continue };
+            let key = tasks.key(row);
+            let Some(task) = tasks.start(row) else { continue };
+            drop(tasks);
+            work += self.poll_task(key, task);
         }
         work
     }
 
-    #[inline]
+    #[inline(always)]
     fn poll_task(&self, key: Key, mut task: AnyTask) -> u32 {
         let target = Target::Task { row: key.row, generation: task_generation(key.serial) };
         let waker = waker::new(Id::new(self.id().number(), target));

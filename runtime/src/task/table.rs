@@ -213,23 +213,32 @@ impl Tasks {
         ready
     }
 
-    /// Takes the next row off the ready queue, and gives its task to be polled, if it has one to be.
-    #[inline]
-    pub(super) fn start_next(&mut self) -> Option<(Key, AnyTask)> {
+    /// Takes the next row off the ready queue, if it has a task to be polled.
+    #[inline(always)]
+    pub(super) fn next_ready(&mut self) -> Option<u32> {
         let row = self.ready.pop_front()?;
         let task = &mut self.rows[row as usize];
         task.queued = false;
         match task.stage {
-            Stage::Idle => {
-                task.stage = Stage::Running;
-                Some((Key { row, serial: task.serial }, task.task.take()?))
-            }
-            Stage::Free => {
-                self.free.push(row);
-                None
-            }
-            _ => None,
+            Stage::Idle => return Some(row),
+            Stage::Free => self.free.push(row),
+            _ => {}
         }
+        None
+    }
+
+    /// Takes the task of a row out, to be polled. (It is not one function with the one above because what each of them
+    /// returns fits two registers.)
+    #[inline(always)]
+    pub(super) fn start(&mut self, row: u32) -> Option<AnyTask> {
+        let task = &mut self.rows[row as usize];
+        task.stage = Stage::Running;
+        task.task.take()
+    }
+
+    #[inline(always)]
+    pub(super) fn key(&self, row: u32) -> Key {
+        Key { row, serial: self.rows[row as usize].serial }
     }
 
     /// A task was polled.
