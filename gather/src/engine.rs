@@ -13,6 +13,7 @@
 //! Next: [`gather`](mod@crate::gather), the call.
 
 use std::future::Future;
+use std::mem::ManuallyDrop;
 use std::ops::ControlFlow;
 use std::task::{Context, Poll};
 
@@ -240,7 +241,8 @@ fn poll_child<F: Future, P: Policy<F::Output>>(
     policy: &mut P,
     kept: &mut Kept<F::Output>,
 ) -> ControlFlow<P::Output> {
-    let waker = group.waker(child.number, child.generation());
+    // Its drop would do nothing, through a call.
+    let waker = ManuallyDrop::new(group.waker(child.number, child.generation()));
     let Some(future) = child.future() else { return ControlFlow::Continue(()) };
     match future.poll(&mut Context::from_waker(&waker)) {
         Poll::Pending => ControlFlow::Continue(()),

@@ -9,6 +9,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -140,7 +141,7 @@ fn advance<L: List<M>, M>(
         if !woken.is_for(*generation) {
             continue; // a late wake, for a gather that had this row before
         }
-        let waker = group.waker(woken.child, *generation);
+        let waker = ManuallyDrop::new(group.waker(woken.child, *generation)); // as in the engine
         match list.as_mut().poll_child(woken.child, &mut Context::from_waker(&waker)) {
             Ok(finished) => *running -= u32::from(finished),
             Err(error) => return Poll::Ready(Err(error)),

@@ -28,7 +28,7 @@ use crate::task::TaskError;
 /// How long a thread waits for more work.
 const IDLE_TIME: Duration = Duration::from_secs(10);
 
-/// It says that its thread is idle ([`Pool::rest`]) when it has its output and before it gives it: so whoever awaits the
+/// It says that its thread is idle ([`AtWork`]) when it has its output and before it gives it: so whoever awaits the
 /// output and starts the next finds this thread, and not one too few.
 type Job = Box<dyn FnOnce(&Pool) + Send>;
 
@@ -95,11 +95,6 @@ impl Pool {
         Ok(())
     }
 
-    /// Counts a thread as idle.
-    fn rest(&self) {
-        self.state.lock().idle += 1;
-    }
-
     /// What each thread does.
     fn work(&self) {
         let mut state = self.state.lock();
@@ -138,6 +133,15 @@ impl Pool {
     }
 }
 
+/// A thread of the pool that is at work. When this is dropped, the thread counts as idle.
+struct AtWork<'a>(&'a Pool);
+
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().idle += 1;
+    }
+}
+
 /// Runs `f` on a thread of the blocking pool, and waits for its output without blocking this thread.
 ///
 /// For what blocks: files, names, a library that knows nothing of async, a long computation. There are as many
@@ -171,17 +175,17 @@ where
     let pool = pool.expect("a runtime has a pool from its start to its end");
     let (sender, receiver) = oneshot();
     let job = move |pool: &Pool| {
-        let output = (!sender.is_unwanted()).then(|| catch_unwind(AssertUnwindSafe(f)));
-        match output {
-            Some(output) if !sender.is_unwanted() => {
-                pool.rest();
-                sender.send(output.map_err(TaskError::panic));
-            }
-            unwanted => {
-                contain(|| drop(unwanted)); // a user's destructor: the thread is busy
-                pool.rest();
-            }
+        let at_work = AtWork(pool);
+        // What nobody wants is dropped here, by a user's destructor: the thread is at work.
+        if sender.is_unwanted() {
+            return drop(f);
         }
+        let output = catch_unwind(AssertUnwindSafe(f));
+        if sender.is_unwanted() {
+            return drop(output);
+        }
+        drop(at_work);
+        sender.send(output.map_err(TaskError::panic));
     };
     if pool.start(Box::new(job)).is_err() {
         panic!(

@@ -75,7 +75,7 @@ impl EventLoop {
                 }
                 left_of_turn = local.begin_turn();
             }
-            work += local.run_ready(&mut left_of_turn, ROUND.saturating_sub(work));
+            work += local.run_turns(&mut left_of_turn, ROUND.saturating_sub(work));
             if left_of_turn == 0 {
                 local.wake_deferred();
             }

@@ -133,6 +133,17 @@ impl Local {
         }
     }
 
+    #[inline]
+    pub(crate) fn is_main_woken(&self) -> bool {
+        self.main_woken.get()
+    }
+
+    /// Whether somebody is to be woken at the end of the turn.
+    #[inline]
+    pub(crate) fn has_deferred(&self) -> bool {
+        self.has_deferred.get()
+    }
+
     /// Whether the main future is to be polled; forgets it.
     #[inline]
     pub(crate) fn take_main(&self) -> bool {

@@ -2,7 +2,8 @@
 //! that Python does not have and Rust does: wakers, panics, destructors, moves.
 //!
 //! Where Python cancels, a future is dropped here, and there is no loop to choose. What was left out has no meaning in
-//! Rust: interpreter flags, global loops, the same coroutine twice (a future is moved, so it cannot be).
+//! Rust (interpreter flags, global loops, the same coroutine twice), or is not about `gather` but about showing who
+//! waits for whom (`test_stack_gather`).
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn, ready};
@@ -19,6 +20,7 @@ use gather_tests::children::{
     Anchored, Census, Child, Control, Log, child, children, counting_waker, poll_next_turn,
 };
 use gather_tests::probe::{poll_once, some_turns};
+use gather_tests::watchdog::finishes;
 
 type Outcome = Result<i32, &'static str>;
 /// A child whose type is forgotten, so that different ones can be gathered.
@@ -118,12 +120,14 @@ fn test_constructor_empty_sequence_use_running_loop() {
 /// tasks of another thread's runtime may be gathered with one's own.
 #[test]
 fn test_constructor_heterogenous_futures() {
-    let (here, there) = (Runtime::new().unwrap(), Runtime::new().unwrap());
-    let (controls, futures) = children::<Outcome>(2);
-    let mut all = gather(futures);
-    here.block_on(poll_pending(&mut all));
-    there.block_on(async { controls.iter().for_each(|control| control.finish(Ok(1))) });
-    assert_eq!(here.block_on(all), Ok(vec![1, 1]));
+    finishes(|| {
+        let (here, there) = (Runtime::new().unwrap(), Runtime::new().unwrap());
+        let (controls, futures) = children::<Outcome>(2);
+        let mut all = gather(futures);
+        here.block_on(poll_pending(&mut all));
+        there.block_on(async { controls.iter().for_each(|control| control.finish(Ok(1))) });
+        assert_eq!(here.block_on(all), Ok(vec![1, 1]));
+    });
 
     let (sender, handles) = mpsc::channel();
     let (stop, stopped) = mpsc::channel::<()>();
@@ -135,7 +139,7 @@ fn test_constructor_heterogenous_futures() {
     });
     let handle = handles.recv().unwrap();
     let remote = (0..10).map(|number| handle.spawn(move || async move { number }));
-    assert_eq!(here.block_on(async { gather(remote).await }).unwrap(), (0..10).collect::<Vec<_>>());
+    assert_eq!(run(async { gather(remote).await }).unwrap(), (0..10).collect::<Vec<_>>());
     stop.send(()).unwrap();
     thread.join().unwrap();
 }

@@ -812,8 +812,11 @@ fn late_wakes_through_a_runtime_that_a_gather_has_left_are_harmless() {
     });
     assert!(second.block_on(poll_next_turn(&mut all)).is_pending());
     assert!(controls.iter().all(|control| control.polls() == 2), "one poll on each runtime");
-    controls.iter().enumerate().for_each(|(index, control)| control.finish(Ok(index)));
-    assert_eq!(second.block_on(all), Ok((0..40).collect()));
+    let poll = second.block_on(async {
+        controls.iter().enumerate().for_each(|(index, control)| control.finish(Ok(index)));
+        poll_next_turn(&mut all).await
+    });
+    assert_eq!(poll, Poll::Ready(Ok((0..40).collect())));
 }
 
 #[test]
@@ -848,7 +851,7 @@ fn a_gather_outlives_the_runtime_that_polled_it() {
     controls.iter().for_each(Control::wake);
     assert!(run(poll_next_turn(&mut all)).is_pending());
     controls.iter().enumerate().for_each(|(index, control)| control.finish(Ok(index)));
-    assert_eq!(run(all), Ok(vec![0, 1, 2]));
+    assert_eq!(run(poll_next_turn(&mut all)), Poll::Ready(Ok(vec![0, 1, 2])));
 }
 
 // ---- What the call shape promises beside these: borrowed data, and `Send` where the children are.

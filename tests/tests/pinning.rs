@@ -1,7 +1,11 @@
 //! Attacks on the unsafe code of `gather` (`gather/src/children.rs`): it says that a child never moves from its first
 //! poll until it was dropped. The children here are [`Anchored`]: at every poll and in their destructor they compare
-//! their address with that of their first poll. Or they hold references into themselves, for Miri to follow:
-//! `cargo +nightly miri test -p gather-tests --test pinning`.
+//! their address with that of their first poll. Or they hold references into themselves, for Miri to follow, which
+//! takes five minutes (one test leaks on purpose, and the loop asks the system for the time):
+//!
+//! ```text
+//! MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-ignore-leaks" cargo +nightly miri test -p gather-tests --test pinning
+//! ```
 
 use std::cell::Cell;
 use std::future::{Future, pending, poll_fn};

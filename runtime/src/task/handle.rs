@@ -33,8 +33,8 @@ use crate::waker;
 #[inline]
 #[track_caller]
 pub fn spawn<F: Future + 'static>(future: F) -> Task<F::Output> {
-    if let Some(max_tasks) = full() {
-        no_room(max_tasks);
+    if !has_room() {
+        no_room();
     }
     Task::new(insert(Cell::boxed(future)))
 }
@@ -64,20 +64,21 @@ pub fn spawn<F: Future + 'static>(future: F) -> Task<F::Output> {
 #[inline]
 #[track_caller]
 pub fn try_spawn<F: Future + 'static>(future: F) -> Result<Task<F::Output>, SpawnError<F>> {
-    match full() {
-        Some(max_tasks) => Err(SpawnError { future, max_tasks }),
-        None => Ok(Task::new(insert(Cell::boxed(future)))),
+    if !has_room() {
+        return Err(SpawnError { future, max_tasks: max_tasks() });
     }
+    Ok(Task::new(insert(Cell::boxed(future))))
 }
 
-/// How many tasks there may be, if there are so many.
-#[inline]
+#[inline(always)]
 #[track_caller]
-fn full() -> Option<usize> {
-    local::with_running("gather::spawn", |local| {
-        let tasks = local.tasks.borrow();
-        tasks.is_full().then(|| tasks.max())
-    })
+fn has_room() -> bool {
+    local::with_running("gather::spawn", |local| !local.tasks.borrow().is_full())
+}
+
+#[cold]
+fn max_tasks() -> usize {
+    local::with(|local| local.tasks.borrow().max())
 }
 
 /// Adds a task. It is in its box already: a large future is not to be passed from function to function, because a build
@@ -90,8 +91,8 @@ fn insert(task: AnyTask) -> Reference {
 
 #[cold]
 #[track_caller]
-fn no_room(max_tasks: usize) -> ! {
-    let error = SpawnError { future: (), max_tasks };
+fn no_room() -> ! {
+    let error = SpawnError { future: (), max_tasks: max_tasks() };
     panic!("gather::spawn: {error}; `gather::try_spawn` gives the future back instead")
 }
 
@@ -117,6 +118,10 @@ impl Reference {
         if done.is_none() {
             let _ = mailbox::send(self.runtime, elsewhere(self.key.row, self.key.serial));
         }
+    }
+
+    fn drop_handle(self) {
+        self.change(Tasks::drop_handle, |row, serial| Command::DropTask { row, serial });
     }
 
     fn cancel(self) {
@@ -214,8 +219,8 @@ impl<T: 'static> Future for Task<T> {
             // cloned before anything is looked at, and dropped after.
             let waker = waker::copy(cx.waker());
             let mut tasks = local.tasks.borrow_mut();
-            if !tasks.is_finished(key) {
-                let stale = tasks.listen(key, waker);
+            if let Some(awaiter) = tasks.awaiter_mut(key) {
+                let stale = awaiter.replace(waker);
                 drop(tasks);
                 let _ = stale.map(waker::into_id);
                 return Poll::Pending;
@@ -247,10 +252,10 @@ fn not_at_home(runtime: RuntimeId) -> TaskError {
 }
 
 impl<T> Drop for Task<T> {
-    #[inline]
+    #[inline(always)] // mostly there is nothing to do
     fn drop(&mut self) {
         if !self.taken {
-            self.reference.change(Tasks::drop_handle, |row, serial| Command::DropTask { row, serial });
+            self.reference.drop_handle();
         }
     }
 }

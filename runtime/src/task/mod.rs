@@ -21,6 +21,7 @@ mod cell;
 mod error;
 mod handle;
 mod run;
+mod shuffle;
 mod table;
 
 pub use error::{SpawnError, TaskError};

@@ -7,6 +7,7 @@
 //! Next: [`handle`](super::handle).
 
 use std::cell::{Cell, RefCell};
+use std::mem::ManuallyDrop;
 use std::task::{Context, Poll};
 
 use super::cell::AnyTask;
@@ -68,28 +69,44 @@ impl Local {
         self.tasks.borrow_mut().begin_turn()
     }
 
-    /// Polls tasks of the turn, of which `left` are left, but not for more than about `most` units of work. Returns the
-    /// units that it took.
+    /// Polls tasks of the turn, of which `left` are left, and of the turns after it while those have nothing but tasks;
+    /// but not for more than about `most` units of work. Returns the units that it took.
     #[inline]
-    pub(crate) fn run_ready(&self, left: &mut usize, most: u32) -> u32 {
+    pub(crate) fn run_turns(&self, left: &mut usize, most: u32) -> u32 {
         let mut work = 0;
-        while *left > 0 && work < most {
-            *left -= 1;
-            let mut tasks = self.tasks.borrow_mut();
-            // An entry of the queue may be of a task that is gone.
-            let Some(row) = tasks.next_ready() else { continue };
-            let key = tasks.key(row);
-            let Some(task) = tasks.start(row) else { continue };
-            drop(tasks);
-            work += self.poll_task(key, task);
+        loop {
+            while *left > 0 && work < most {
+                *left -= 1;
+                work += self.run_next();
+            }
+            // The next turn starts here unless there is something else to do first.
+            if *left > 0 || work >= most || self.is_main_woken() || self.has_deferred() {
+                return work;
+            }
+            *left = self.begin_turn();
+            if *left == 0 {
+                return work;
+            }
         }
-        work
+    }
+
+    /// Polls the next task that is ready. Returns the units of work that took.
+    #[inline(always)]
+    fn run_next(&self) -> u32 {
+        let mut tasks = self.tasks.borrow_mut();
+        // An entry of the queue may be of a task that is gone.
+        let Some(row) = tasks.next_ready() else { return 0 };
+        let key = tasks.key(row);
+        let Some(task) = tasks.start(row) else { return 0 };
+        drop(tasks);
+        self.poll_task(key, task)
     }
 
     #[inline(always)]
     fn poll_task(&self, key: Key, mut task: AnyTask) -> u32 {
         let target = Target::Task { row: key.row, generation: task_generation(key.serial) };
-        let waker = waker::new(Id::new(self.id().number(), target));
+        // Its drop would do nothing, through a call.
+        let waker = ManuallyDrop::new(waker::new(Id::new(self.id().number(), target)));
         self.counters.polls.add(1);
         self.set_budget(BUDGET);
         let poll: Poll<()> = task.as_mut().poll(&mut Context::from_waker(&waker));

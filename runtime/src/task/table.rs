@@ -3,12 +3,13 @@
 //! A row moves through the stages of the diagram in [`task`](super). Nothing here runs a user's code: what is to
 //! be polled, dropped or woken is returned to the caller, who does it when the table is not borrowed.
 //!
-//! Next: [`cell`](super::cell).
+//! Next: [`shuffle`](super::shuffle), then [`cell`](super::cell).
 
 use std::collections::VecDeque;
 use std::task::Waker;
 
 use super::cell::AnyTask;
+use super::shuffle::shuffle;
 use crate::id::{self, MAIN};
 
 /// Where a task is, and which one it was: a key of a task that is gone matches nothing.
@@ -112,12 +113,13 @@ impl Tasks {
         self.max
     }
 
+    #[inline(always)]
     pub(super) fn is_full(&self) -> bool {
         self.alive >= self.max
     }
 
     /// Adds a task, ready to be polled.
-    #[inline]
+    #[inline(always)]
     pub(super) fn insert(&mut self, task: AnyTask) -> Key {
         self.serial += 1;
         self.alive += 1;
@@ -323,10 +325,10 @@ impl Tasks {
         Leftover { task: None, awaiter: task.awaiter.take() }
     }
 
-    /// The handle was polled before the task was over: remembers whom to wake. Returns who was to be woken before.
-    #[inline]
-    pub(super) fn listen(&mut self, key: Key, waker: Waker) -> Option<Waker> {
-        self.get_mut(key)?.awaiter.replace(waker)
+    /// Whom to wake when the task is over; `None` if it is over.
+    #[inline(always)]
+    pub(super) fn awaiter_mut(&mut self, key: Key) -> Option<&mut Option<Waker>> {
+        self.get_mut(key).filter(|task| !task.stage.is_over()).map(|task| &mut task.awaiter)
     }
 
     /// The handle was polled when the task was over: takes the row away, and gives the box with the output; `None` if
@@ -342,17 +344,5 @@ impl Tasks {
     pub(crate) fn keys(&self) -> Vec<Key> {
         let rows = self.rows.iter().zip(0..).filter(|(task, _)| task.stage != Stage::Free);
         rows.map(|(task, row)| Key { row, serial: task.serial }).collect()
-    }
-}
-
-/// Fisher and Yates, with Steele's SplitMix64: a seed gives the same order on every machine.
-fn shuffle(entries: &mut [u32], state: &mut u64) {
-    for last in (1..entries.len()).rev() {
-        *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut random = *state;
-        random = (random ^ (random >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        random = (random ^ (random >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        random ^= random >> 31;
-        entries.swap(last, (random % (last as u64 + 1)) as usize);
     }
 }
