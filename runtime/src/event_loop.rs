@@ -62,6 +62,7 @@ impl EventLoop {
         let mut busy_since = local.clock_now_real();
         let mut work = 0;
         let mut left_of_turn = 0;
+        let mut had_letters = false;
         loop {
             if left_of_turn == 0 {
                 if local.take_main() {
@@ -83,8 +84,13 @@ impl EventLoop {
                 continue;
             }
             local.set_budget(BUDGET); // for foreign wakers that poll at once
-            work += self.take_letters(local);
+            let letters = self.take_letters(local);
+            had_letters |= letters > 0;
+            work += letters;
             if work < ROUND && local.has_ready() {
+                continue;
+            }
+            if work < ROUND && std::mem::take(&mut had_letters) && self.receiver.expect_more() {
                 continue;
             }
             work = 0;
