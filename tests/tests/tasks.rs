@@ -1,6 +1,4 @@
 //! Tasks: the order in which they run, how they end, and the start and the end of the runtime that has them.
-//!
-//! The letters are rows of the list of faults that other runtimes had (A: wakers and threads, B: tasks, D: the loop).
 
 #![allow(clippy::async_yields_async, reason = "what waits is handed from one main future to another")]
 
@@ -101,7 +99,7 @@ fn a_task_that_takes_the_row_of_a_cancelled_one_does_not_take_its_turn() {
     });
 }
 
-// a task that wakes itself waits for the others.
+// A task that wakes itself waits for the others.
 #[test]
 fn tasks_that_wake_themselves_take_turns() {
     run(async {
@@ -148,6 +146,7 @@ fn woken_tasks_are_polled_in_the_order_of_the_wakes_and_others_not_at_all() {
         assert_eq!(order.take(), [13, 2, 7, 19, 0]);
     });
 }
+
 #[test]
 fn the_main_future_is_not_polled_without_a_wake() {
     run(async {
@@ -162,7 +161,7 @@ fn the_main_future_is_not_polled_without_a_wake() {
     });
 }
 
-// nor does a busy main future keep the tasks from running, or the other way round.
+// Nor does a busy main future keep the tasks from running, or the other way round.
 #[test]
 fn a_main_future_that_wakes_itself_lets_the_tasks_run_and_they_let_it() {
     run(async {
@@ -323,6 +322,7 @@ fn a_detached_task_goes_on_and_its_output_is_dropped() {
 }
 
 // ---- cancelling
+
 #[test]
 fn a_task_that_is_cancelled_before_its_first_poll_is_dropped_at_once_and_never_polled() {
     run(async {
@@ -342,6 +342,7 @@ fn a_task_that_is_cancelled_before_its_first_poll_is_dropped_at_once_and_never_p
         }
     });
 }
+
 #[test]
 fn a_task_that_waits_is_dropped_before_its_cancellation_returns() {
     run(async {
@@ -364,6 +365,7 @@ fn a_task_that_waits_is_dropped_before_its_cancellation_returns() {
         }
     });
 }
+
 #[test]
 fn cancelling_a_finished_task_changes_nothing() {
     run(async {
@@ -378,6 +380,7 @@ fn cancelling_a_finished_task_changes_nothing() {
         assert!(panicked.await.unwrap_err().is_panic());
     });
 }
+
 #[test]
 fn a_late_handle_or_canceller_does_not_touch_the_task_that_took_the_row() {
     run(async {
@@ -424,6 +427,7 @@ async fn acts_on_itself(
     some_turns().await;
     (witness, handle, probe)
 }
+
 #[test]
 fn a_task_that_cancels_itself_is_dropped_when_its_poll_returns() {
     run(async {
@@ -446,6 +450,7 @@ fn a_task_that_cancels_itself_is_dropped_when_its_poll_returns() {
         }
     });
 }
+
 #[test]
 fn a_task_that_cancels_itself_in_the_poll_in_which_it_finishes_gives_its_output() {
     run(async {
@@ -456,6 +461,7 @@ fn a_task_that_cancels_itself_in_the_poll_in_which_it_finishes_gives_its_output(
         assert_eq!(task.await.unwrap(), 7);
     });
 }
+
 #[test]
 fn a_task_that_drops_its_own_handle_is_dropped_when_its_poll_returns() {
     run(async {
@@ -466,6 +472,7 @@ fn a_task_that_drops_its_own_handle_is_dropped_when_its_poll_returns() {
         }
     });
 }
+
 #[test]
 fn a_task_that_detaches_itself_goes_on() {
     run(async {
@@ -491,6 +498,7 @@ fn whoever_awaits_a_task_is_told_that_it_was_cancelled() {
         });
     });
 }
+
 #[test]
 fn a_hundred_thousand_tasks_that_own_each_other_in_a_chain_are_dropped_without_a_stack_overflow() {
     alone(
@@ -536,7 +544,24 @@ fn a_hundred_thousand_tasks_that_own_each_other_in_a_chain_are_dropped_without_a
     );
 }
 
+#[test]
+fn dropping_tasks_that_own_tasks_leaves_no_memory_behind() {
+    run(async {
+        let own_each_other = || {
+            let inner = spawn(pending::<()>());
+            let middle = spawn(with_destructor(move || drop(inner)));
+            drop(spawn(with_destructor(move || drop(middle))));
+        };
+        // First the tables grow.
+        (0..1000).for_each(|_| own_each_other());
+        some_turns().await;
+        let memory = allocation_counter::measure(|| (0..1000).for_each(|_| own_each_other()));
+        assert_eq!((memory.count_current, memory.bytes_current), (0, 0));
+    });
+}
+
 // ---- panics
+
 #[test]
 fn a_panic_in_a_task_is_in_its_error_and_everything_else_goes_on() {
     run(async {
@@ -596,6 +621,7 @@ impl Drop for Bomb {
         panic!("a destructor panics");
     }
 }
+
 #[test]
 fn a_panic_in_the_destructor_of_a_cancelled_future_is_contained() {
     run(async {
@@ -616,6 +642,7 @@ fn a_panic_in_the_destructor_of_a_cancelled_future_is_contained() {
         assert_eq!(spawn(async { 1 }).await.unwrap(), 1);
     });
 }
+
 #[test]
 fn a_panic_in_the_destructor_of_a_future_that_is_done_is_in_the_error_and_its_output_is_dropped() {
     run(async {
@@ -632,7 +659,7 @@ fn a_panic_in_the_destructor_of_a_future_that_is_done_is_in_the_error_and_its_ou
     });
 }
 
-// the first panic is the one that counts, whatever its own value or that of the second does.
+// The first panic is the one that counts, whatever its own value or that of the second does.
 #[test]
 fn a_panic_in_a_poll_and_one_in_the_destructor_after_it_are_one_error() {
     struct PanicsAgain;
@@ -657,6 +684,7 @@ fn a_panic_in_a_poll_and_one_in_the_destructor_after_it_are_one_error() {
         assert_eq!(spawn(async { 1 }).await.unwrap(), 1);
     });
 }
+
 #[test]
 fn a_panic_in_the_destructor_of_an_output_that_nobody_takes_is_contained() {
     run(async {
@@ -682,7 +710,7 @@ fn a_panic_in_the_destructor_of_an_output_that_nobody_takes_is_contained() {
     });
 }
 
-// a panic in a panic would end the process.
+// A panic in a panic would end the process.
 #[test]
 fn when_a_runtime_ends_every_future_is_dropped_however_many_destructors_panic() {
     alone("when_a_runtime_ends_every_future_is_dropped_however_many_destructors_panic", || {
@@ -707,6 +735,7 @@ fn when_a_runtime_ends_every_future_is_dropped_however_many_destructors_panic() 
         assert_eq!(witness.drops(), 1001);
     });
 }
+
 #[test]
 fn a_panic_in_the_main_future_goes_to_the_caller_and_every_future_is_dropped() {
     let witness = Witness::new();
@@ -724,6 +753,7 @@ fn a_panic_in_the_main_future_goes_to_the_caller_and_every_future_is_dropped() {
     assert_eq!(witness.drops(), 21);
     assert!(Handle::try_current().is_none());
 }
+
 #[test]
 fn a_runtime_may_be_used_again_after_a_panic_in_its_main_future() {
     let runtime = Runtime::new().unwrap();
@@ -759,6 +789,7 @@ fn use_everything(witness: &Witness) {
     handle.spawn(|| async {}).detach();
     assert!(handle.metrics().timers_pending() >= 1);
 }
+
 #[test]
 fn the_destructor_of_a_cancelled_future_may_do_everything() {
     run(async {
@@ -787,6 +818,7 @@ fn the_destructor_of_a_cancelled_future_may_do_everything() {
         drop(woken);
     });
 }
+
 #[test]
 fn when_a_runtime_ends_destructors_still_have_it_around_them_and_may_do_everything() {
     let witness = Witness::new();
@@ -817,6 +849,7 @@ fn when_a_runtime_ends_destructors_still_have_it_around_them_and_may_do_everythi
     assert_eq!(done.get(), 2);
     assert_eq!(witness.drops(), 3, "the other, and what the two destructors have spawned");
 }
+
 #[test]
 fn a_runtime_ends_although_destructors_spawn_tasks_whose_destructors_spawn_tasks() {
     fn spawns(generations: usize, dropped: Rc<Cell<usize>>) -> Pin<Box<dyn Future<Output = ()>>> {
@@ -839,7 +872,7 @@ fn a_runtime_ends_although_destructors_spawn_tasks_whose_destructors_spawn_tasks
     });
 }
 
-// what is dropped last of all may spawn, too: the closure of work that waits in the pool's queue, and the
+// What is dropped last of all may spawn, too: the closure of work that waits in the pool's queue, and the
 // waker of another library.
 #[test]
 fn what_is_spawned_by_the_last_destructors_of_a_runtime_is_dropped_with_the_runtime_around_it() {
@@ -956,6 +989,7 @@ fn a_run_makes_its_future_inside_so_that_it_counts_the_time_of_the_runtime() {
     runtime.block_on(InAnHour);
     assert_eq!(runtime.block_on(async { gather::now() }) - start, HOUR);
 }
+
 #[test]
 fn the_main_future_is_dropped_with_the_runtime_around_it() {
     struct Main(Rc<Cell<usize>>, bool);
@@ -979,13 +1013,14 @@ fn the_main_future_is_dropped_with_the_runtime_around_it() {
     assert_eq!(had_runtime.get(), 2);
 }
 
-// and so what it had in the runtime is gone when it is over.
+// And so what it had in the runtime is gone when it is over.
 #[test]
 fn a_main_future_that_is_over_leaves_no_timer_behind() {
     let runtime = Runtime::new().unwrap();
     assert!(runtime.block_on(timeout(HOUR, yield_now())).is_ok());
     assert_eq!(runtime.metrics().timers_pending(), 0);
 }
+
 #[test]
 fn a_run_inside_a_run_is_refused_wherever_it_is_and_the_outer_goes_on() {
     let message = |panic: Box<dyn Any + Send>| match panic.downcast::<String>() {
@@ -1039,6 +1074,7 @@ fn a_run_inside_a_run_is_refused_wherever_it_is_and_the_outer_goes_on() {
     assert_eq!(refused.get(), 6);
     assert_eq!(run(async { 6 }), 6);
 }
+
 #[test]
 fn a_runtime_may_be_made_and_dropped_inside_another_and_does_not_disturb_it() {
     run(async {
@@ -1063,7 +1099,7 @@ fn a_runtime_may_be_made_and_dropped_inside_another_and_does_not_disturb_it() {
     });
 }
 
-// it has tasks, and their destructors have their own runtime around them.
+// It has tasks, and their destructors have their own runtime around them.
 #[test]
 fn a_runtime_that_is_dropped_in_a_task_of_another_drops_its_tasks_at_home() {
     let inner = Runtime::new().unwrap();
@@ -1083,7 +1119,7 @@ fn a_runtime_that_is_dropped_in_a_task_of_another_drops_its_tasks_at_home() {
     });
 }
 
-// a panic in the destructor of a thread-local ends the process.
+// A panic in the destructor of a thread-local ends the process.
 #[test]
 fn a_runtime_may_be_kept_in_a_thread_local() {
     thread_local! {
@@ -1183,12 +1219,14 @@ fn big<const SIZE: usize>() -> Big<SIZE> {
 fn on_a_usual_stack(f: impl FnOnce() + Send + 'static) {
     thread::Builder::new().stack_size(2 << 20).spawn(f).unwrap().join().unwrap();
 }
+
 #[test]
 fn a_big_future_may_be_run_on_a_stack_of_the_usual_size() {
     alone("a_big_future_may_be_run_on_a_stack_of_the_usual_size", || {
         on_a_usual_stack(|| assert_eq!(run(big::<BIG>()), 2));
     });
 }
+
 #[test]
 fn a_big_future_may_be_spawned_on_a_stack_of_the_usual_size() {
     alone("a_big_future_may_be_spawned_on_a_stack_of_the_usual_size", || {
@@ -1196,7 +1234,7 @@ fn a_big_future_may_be_spawned_on_a_stack_of_the_usual_size() {
     });
 }
 
-// a gather boxes none, so each way station of a child on its way into its slot costs its size, in a debug build.
+// A gather boxes none, so each way station of a child on its way into its slot costs its size, in a debug build.
 #[test]
 fn a_big_future_may_be_gathered_on_a_stack_of_the_usual_size() {
     alone("a_big_future_may_be_gathered_on_a_stack_of_the_usual_size", || {
@@ -1206,6 +1244,7 @@ fn a_big_future_may_be_gathered_on_a_stack_of_the_usual_size() {
         });
     });
 }
+
 #[test]
 fn runtimes_that_come_and_go_leave_no_descriptors() {
     alone("runtimes_that_come_and_go_leave_no_descriptors", || {
@@ -1230,6 +1269,31 @@ fn runtimes_that_come_and_go_leave_no_descriptors() {
         assert!(open_descriptors() < before + 10, "{} after {before}", open_descriptors());
     });
 }
+
+#[test]
+fn runtimes_that_come_and_go_leave_no_memory_behind() {
+    alone("runtimes_that_come_and_go_leave_no_memory_behind", || {
+        let one = || {
+            run(async {
+                let handle = Handle::current();
+                let tasks: Vec<_> = (0..100).map(|_| spawn(yield_now())).collect();
+                gather(tasks).await.unwrap();
+                handle.spawn(|| async {}).await.unwrap();
+                let listener = gather::TcpListener::bind("127.0.0.1:0").await.unwrap();
+                assert!(timeout(Duration::from_millis(1), listener.accept()).await.is_err());
+                spawn(sleep(HOUR)).detach();
+                spawn(gather([pending::<()>()]).capture()).detach();
+                drop(spawn(spawn(pending::<()>())));
+                some_turns().await;
+            });
+        };
+        // The mailboxes of a process are used again, and stay: see `Numbers` in `mailbox.rs`.
+        (0..200).for_each(|_| one());
+        let memory = allocation_counter::measure(|| (0..50).for_each(|_| one()));
+        assert_eq!((memory.count_current, memory.bytes_current), (0, 0));
+    });
+}
+
 #[test]
 fn a_runtime_for_which_there_are_no_descriptors_is_an_error_and_leaves_none_open() {
     let test = "a_runtime_for_which_there_are_no_descriptors_is_an_error_and_leaves_none_open";

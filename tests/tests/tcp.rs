@@ -1,6 +1,4 @@
 //! TCP sockets, and the reactor beneath them.
-//!
-//! The letters are rows of the list of faults that other runtimes had (D: the reactor, A: wakers and threads).
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -9,7 +7,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
 use std::pin::{Pin, pin};
 use std::process::{Command, Stdio};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -156,6 +155,7 @@ fn an_address_that_is_none_is_an_error_that_says_so() {
 fn closed_address() -> SocketAddr {
     std::net::TcpListener::bind(HERE).unwrap().local_addr().unwrap()
 }
+
 #[test]
 fn a_connection_that_is_refused_is_an_error() {
     finishes(|| {
@@ -238,6 +238,7 @@ fn a_peek_leaves_the_data_where_it_is() {
         });
     });
 }
+
 #[test]
 fn the_end_of_a_stream_is_seen_after_a_short_read_and_again_and_again() {
     finishes(|| {
@@ -281,6 +282,7 @@ fn reading_into_nothing_and_writing_nothing_does_not_wait() {
         });
     });
 }
+
 #[test]
 fn a_reader_that_takes_less_than_there_is_finds_the_rest() {
     finishes(|| {
@@ -299,6 +301,7 @@ fn a_reader_that_takes_less_than_there_is_finds_the_rest() {
         });
     });
 }
+
 #[test]
 fn connections_that_come_together_are_accepted_one_by_one() {
     finishes(|| {
@@ -358,7 +361,7 @@ fn a_stream_that_is_half_closed_still_goes_the_other_way() {
     });
 }
 
-// the peer goes away with what it has not read, which resets the connection.
+// The peer goes away with what it has not read, which resets the connection.
 #[test]
 fn a_reader_and_a_writer_learn_that_the_peer_has_gone() {
     finishes(|| {
@@ -451,6 +454,7 @@ fn streams_and_references_to_them_have_the_traits_of_futures_io() {
         });
     });
 }
+
 #[test]
 fn a_reader_and_a_writer_of_one_stream_are_both_woken_and_one_may_go() {
     finishes(|| {
@@ -490,6 +494,7 @@ fn a_reader_and_a_writer_of_one_stream_are_both_woken_and_one_may_go() {
         });
     });
 }
+
 #[test]
 fn of_two_that_wait_for_one_direction_the_last_is_woken() {
     finishes(|| {
@@ -550,12 +555,12 @@ fn a_stream_may_be_used_and_dropped_on_another_thread_while_its_runtime_lives() 
     });
 }
 
-// each trip is a chance to lose one.
+// Each trip is a chance to lose one.
 #[test]
 fn no_event_is_lost_between_two_runtimes_that_talk() {
     const TRIPS: u32 = 5000;
     finishes(|| {
-        let (send, receive) = std::sync::mpsc::channel();
+        let (send, receive) = mpsc::channel();
         let server = thread::spawn(move || {
             run(async {
                 let listener = TcpListener::bind(HERE).await.unwrap();
@@ -581,6 +586,43 @@ fn no_event_is_lost_between_two_runtimes_that_talk() {
         server.join().unwrap();
     });
 }
+
+#[test]
+fn an_event_that_comes_while_another_thread_begins_to_wait_is_not_lost() {
+    finishes(|| {
+        let (sender, receiver) = mpsc::channel();
+        let gate = Gate::new();
+        let passes = gate.pass();
+        let home = thread::spawn(move || {
+            run(async {
+                let (stream, peer) = pair_with_std().await;
+                sender.send((stream, peer, Handle::current())).unwrap();
+                passes.await;
+            });
+        });
+        let (stream, peer, handle) = receiver.recv().unwrap();
+        let mut byte = [0];
+        let mut reads = Box::pin(stream.read(&mut byte));
+        assert!(poll_once(&mut reads, Waker::noop()).is_pending());
+        // Who waits has looked once, then clones the waker, then looks again and leaves it. In between the event comes:
+        // when the other loop has slept, it has seen it.
+        let woken = Arc::new(AtomicBool::new(false));
+        let wakes = woken.clone();
+        let waker = foreign(move |done| match done {
+            Done::Clone => {
+                (&peer).write_all(b"x").unwrap();
+                future::block_on(handle.spawn(|| sleep(MILLISECOND))).unwrap();
+            }
+            Done::Wake => wakes.store(true, Ordering::SeqCst),
+            Done::Drop => {}
+        });
+        let polled = poll_once(&mut reads, &waker);
+        assert!(polled.is_ready() || woken.load(Ordering::SeqCst), "nobody will wake it");
+        gate.open();
+        home.join().unwrap();
+    });
+}
+
 #[test]
 fn a_socket_whose_runtime_is_gone_gives_errors_to_those_who_wait_and_to_those_who_come() {
     finishes(|| {
@@ -675,7 +717,7 @@ fn sockets_come_from_the_standard_library_and_go_back_to_it() {
 
 // ---- the reactor
 
-// a duplicate keeps the socket in the system's table when it is closed here.
+// A duplicate keeps the socket in the system's table when it is closed here.
 #[test]
 fn a_socket_that_was_dropped_makes_no_events_though_a_duplicate_of_it_is_open() {
     finishes(|| {
@@ -705,7 +747,7 @@ fn a_socket_that_was_dropped_makes_no_events_though_a_duplicate_of_it_is_open() 
     });
 }
 
-// while the events of one batch are handed out, the first closes the second's socket and opens one in its row.
+// While the events of one batch are handed out, the first closes the second's socket and opens one in its row.
 #[test]
 fn an_event_for_a_socket_that_was_closed_in_the_same_batch_is_not_given_to_the_next_in_its_row() {
     finishes(|| {
@@ -715,8 +757,8 @@ fn an_event_for_a_socket_that_was_closed_in_the_same_batch_is_not_given_to_the_n
             let addresses = listeners.each_ref().map(|listener| listener.local_addr().unwrap());
             let listeners: Vec<_> =
                 listeners.into_iter().map(|listener| TcpListener::from_std(listener).unwrap()).collect();
-            let listeners = Arc::new(std::sync::Mutex::new(listeners));
-            let successor = Arc::new(std::sync::Mutex::new(None));
+            let listeners = Arc::new(Mutex::new(listeners));
+            let successor = Arc::new(Mutex::new(None));
             let probe = Probe::new();
             let mut woken = Vec::new();
             for index in 0..2 {
@@ -757,6 +799,7 @@ fn an_event_for_a_socket_that_was_closed_in_the_same_batch_is_not_given_to_the_n
         });
     });
 }
+
 #[test]
 fn a_thousand_connections_are_served_four_events_at_a_time() {
     const CONNECTIONS: u32 = 1000;
@@ -831,7 +874,7 @@ fn sockets_leave_no_descriptors_open() {
     });
 }
 
-// with events that come once, the one that could not be accepted makes no second.
+// With events that come once, the one that could not be accepted makes no second.
 #[test]
 fn a_connection_that_could_not_be_accepted_for_want_of_descriptors_is_accepted_later() {
     let test = "a_connection_that_could_not_be_accepted_for_want_of_descriptors_is_accepted_later";
@@ -857,7 +900,7 @@ fn a_connection_that_could_not_be_accepted_for_want_of_descriptors_is_accepted_l
     });
 }
 
-// the peer has ended its direction, which makes events, and takes nothing.
+// The peer has ended its direction, which makes events, and takes nothing.
 #[test]
 fn a_writer_to_a_half_closed_peer_with_a_full_buffer_waits_and_does_not_go_round() {
     finishes(|| {
@@ -891,16 +934,17 @@ fn a_writer_to_a_half_closed_peer_with_a_full_buffer_waits_and_does_not_go_round
         });
     });
 }
+
 #[test]
 fn a_socket_that_is_always_ready_starves_neither_timers_nor_tasks() {
     finishes(|| {
         run(async {
             let (client, mut peer) = pair_with_std().await;
-            let stops = Arc::new(std::sync::atomic::AtomicBool::new(false));
+            let stops = Arc::new(AtomicBool::new(false));
             let stopped = stops.clone();
             let floods = thread::spawn(move || {
                 let data = vec![0; 1 << 16];
-                while !stopped.load(std::sync::atomic::Ordering::Relaxed) && peer.write_all(&data).is_ok() {}
+                while !stopped.load(Ordering::Relaxed) && peer.write_all(&data).is_ok() {}
             });
             let received = Rc::new(Cell::new(0));
             let counted = received.clone();
@@ -917,14 +961,14 @@ fn a_socket_that_is_always_ready_starves_neither_timers_nor_tasks() {
             while received.get() < 1000 {
                 yield_now().await;
             }
-            stops.store(true, std::sync::atomic::Ordering::Relaxed);
+            stops.store(true, Ordering::Relaxed);
             drop(reads); // and the socket with it, which ends a write that is blocked
             floods.join().unwrap();
         });
     });
 }
 
-// one poll of a task does a bounded number of operations, though each is ready at once.
+// One poll of a task does a bounded number of operations, though each is ready at once.
 #[test]
 fn a_task_whose_socket_is_always_ready_lets_others_have_their_turn() {
     run(async {
@@ -979,6 +1023,7 @@ fn sockets_work_beside_a_virtual_clock() {
         });
     });
 }
+
 #[test]
 fn no_descriptor_of_a_runtime_is_inherited_by_a_child_process() {
     alone("no_descriptor_of_a_runtime_is_inherited_by_a_child_process", || {
@@ -1000,7 +1045,7 @@ fn no_descriptor_of_a_runtime_is_inherited_by_a_child_process() {
     });
 }
 
-// a process that is stopped and continued finds its wait for events interrupted, though it handles no signal.
+// A process that is stopped and continued finds its wait for events interrupted, though it handles no signal.
 #[test]
 fn a_wait_for_events_that_a_signal_interrupts_goes_on() {
     let test = "a_wait_for_events_that_a_signal_interrupts_goes_on";

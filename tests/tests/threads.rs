@@ -1,6 +1,4 @@
 //! Other threads: wakes that come from them, tasks that they start and await, and handles that end there.
-//!
-//! The letters are rows of the list of faults that other runtimes had (A: wakers and threads, B: tasks, D: the loop).
 
 #![allow(clippy::async_yields_async, reason = "what waits is handed from one main future to another")]
 
@@ -32,6 +30,7 @@ fn on_a_thread<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
 }
 
 // ---- what may cross over
+
 #[test]
 fn what_a_user_holds_may_cross_threads_if_its_contents_may() {
     fn is_send_and_sync<T: Send + Sync>() {}
@@ -58,7 +57,7 @@ fn what_a_user_holds_may_cross_threads_if_its_contents_may() {
 
 // ---- wakes
 
-// a wake that is lost leaves it hanging.
+// A wake that is lost leaves it hanging.
 #[test]
 fn no_wake_is_lost_while_the_loop_goes_to_sleep_and_wakes() {
     let report = finishes(|| storm(100_000));
@@ -68,6 +67,7 @@ fn no_wake_is_lost_while_the_loop_goes_to_sleep_and_wakes() {
     let most_rings = report.parks + report.parks / 10 + 10;
     assert!(report.rings.is_none_or(|rings| rings <= most_rings), "{report:?}");
 }
+
 #[test]
 fn no_wake_is_lost_when_many_threads_wake_many_runtimes() {
     finishes(|| {
@@ -77,6 +77,7 @@ fn no_wake_is_lost_when_many_threads_wake_many_runtimes() {
         }
     });
 }
+
 #[test]
 fn a_wake_does_not_block_while_its_thread_holds_a_lock_that_the_tasks_need() {
     finishes(|| {
@@ -115,6 +116,7 @@ fn a_wake_does_not_block_while_its_thread_holds_a_lock_that_the_tasks_need() {
         drop(tasks);
     });
 }
+
 #[test]
 fn a_flood_of_wakes_from_another_thread_starves_neither_timers_nor_sockets_nor_tasks() {
     /// How far the flood may be ahead of the loop: a bound for the memory of this test.
@@ -180,6 +182,7 @@ fn a_flood_of_wakes_from_another_thread_starves_neither_timers_nor_sockets_nor_t
 }
 
 // ---- tasks that are started from elsewhere
+
 #[test]
 fn a_future_that_is_not_send_is_made_polled_and_dropped_on_its_own_thread() {
     finishes(|| {
@@ -263,6 +266,7 @@ fn a_remote_task_may_be_awaited_at_home_on_another_runtime_and_on_a_thread_witho
         thread.join().unwrap();
     });
 }
+
 #[test]
 fn a_panic_in_a_remote_task_or_in_what_makes_it_is_in_its_error() {
     finishes(|| {
@@ -281,6 +285,7 @@ fn a_panic_in_a_remote_task_or_in_what_makes_it_is_in_its_error() {
         });
     });
 }
+
 #[test]
 fn a_remote_task_that_is_dropped_is_cancelled_and_its_future_dropped_on_its_own_thread() {
     finishes(|| {
@@ -310,6 +315,7 @@ fn a_remote_task_that_is_dropped_is_cancelled_and_its_future_dropped_on_its_own_
         });
     });
 }
+
 #[test]
 fn a_remote_task_that_is_dropped_before_it_starts_is_not_started() {
     finishes(|| {
@@ -333,7 +339,7 @@ fn a_remote_task_that_is_dropped_before_it_starts_is_not_started() {
     });
 }
 
-// the task is dropped elsewhere at the very time that the closure makes the future here.
+// The task is dropped elsewhere at the very time that the closure makes the future here.
 #[test]
 fn a_remote_task_that_is_dropped_while_it_starts_is_cancelled() {
     finishes(|| {
@@ -401,6 +407,7 @@ fn a_remote_task_says_whether_it_is_finished() {
         });
     });
 }
+
 #[test]
 fn a_remote_task_of_a_runtime_that_is_gone_is_cancelled() {
     finishes(|| {
@@ -460,6 +467,7 @@ fn a_remote_task_for_which_there_is_no_room_is_an_error() {
 }
 
 // ---- the handles of tasks elsewhere
+
 #[test]
 fn a_task_may_be_dropped_cancelled_and_detached_on_another_thread() {
     finishes(|| {
@@ -499,6 +507,7 @@ fn a_task_may_be_dropped_cancelled_and_detached_on_another_thread() {
         });
     });
 }
+
 #[test]
 fn a_task_that_is_awaited_on_another_thread_says_so() {
     finishes(|| {
@@ -513,6 +522,7 @@ fn a_task_that_is_awaited_on_another_thread_says_so() {
         });
     });
 }
+
 #[test]
 fn a_task_that_outlives_its_runtime_gives_an_error_on_any_thread() {
     let runtime = Runtime::new().unwrap();
@@ -562,7 +572,7 @@ fn a_canceller_cancels_from_any_thread_as_often_as_one_likes() {
     });
 }
 
-// the future's destructor is not run by the thread that cancels.
+// The future's destructor is not run by the thread that cancels.
 #[test]
 fn a_future_whose_destructor_needs_its_thread_is_never_dropped_on_another() {
     thread_local! {

@@ -1,6 +1,4 @@
 //! Time: sleeps, timeouts and intervals, on the real clock and on the virtual one.
-//!
-//! The letters are rows of the list of faults that other runtimes had (E: time, B: tasks, D: the loop).
 
 #![allow(clippy::async_yields_async, reason = "what waits is handed from one main future to another")]
 
@@ -44,6 +42,7 @@ fn timers_pending() -> usize {
 }
 
 // ---- on the real clock
+
 #[test]
 fn a_sleep_never_ends_early() {
     finishes(|| {
@@ -63,6 +62,7 @@ fn a_sleep_never_ends_early() {
         });
     });
 }
+
 #[test]
 fn a_sleep_counts_from_when_it_was_made_and_not_from_its_first_poll() {
     run_virtually(async {
@@ -77,7 +77,7 @@ fn a_sleep_counts_from_when_it_was_made_and_not_from_its_first_poll() {
     });
 }
 
-// the loop sleeps, and does not go round.
+// The loop sleeps, and does not go round.
 #[test]
 fn waiting_for_a_timer_takes_no_processor_time() {
     finishes(|| {
@@ -98,6 +98,7 @@ fn waiting_for_a_timer_takes_no_processor_time() {
         });
     });
 }
+
 #[test]
 fn a_far_deadline_neither_fires_nor_keeps_the_loop_from_sleeping() {
     finishes(|| {
@@ -119,6 +120,7 @@ fn a_far_deadline_neither_fires_nor_keeps_the_loop_from_sleeping() {
         }
     });
 }
+
 #[test]
 fn an_earlier_deadline_that_comes_while_the_loop_sleeps_is_kept() {
     finishes(|| {
@@ -138,6 +140,7 @@ fn an_earlier_deadline_that_comes_while_the_loop_sleeps_is_kept() {
         });
     });
 }
+
 #[test]
 fn tasks_that_are_always_ready_do_not_starve_a_timer() {
     finishes(|| {
@@ -166,6 +169,7 @@ fn tasks_that_are_always_ready_do_not_starve_a_timer() {
 }
 
 // ---- for ever
+
 #[test]
 fn the_longest_duration_is_for_ever_and_does_not_panic() {
     run_virtually(async {
@@ -183,7 +187,7 @@ fn the_longest_duration_is_for_ever_and_does_not_panic() {
     });
 }
 
-// no tick of the clock counts so far.
+// No tick of the clock counts so far.
 #[test]
 fn a_deadline_beyond_all_ticks_never_comes_and_one_just_below_does() {
     let most = Duration::from_nanos(u64::MAX); // 584 years
@@ -203,6 +207,7 @@ fn a_deadline_beyond_all_ticks_never_comes_and_one_just_below_does() {
         assert!(poll_once(&mut beyond, Waker::noop()).is_pending());
     });
 }
+
 #[test]
 fn many_that_last_for_ever_take_no_timers() {
     run(async {
@@ -244,6 +249,7 @@ fn dropping_what_waits_takes_its_timer_away() {
         assert_eq!(timers_pending(), 0);
     });
 }
+
 #[test]
 fn a_million_timers_that_were_cancelled_leave_nothing() {
     alone("a_million_timers_that_were_cancelled_leave_nothing", || {
@@ -277,6 +283,7 @@ fn a_million_timers_that_were_cancelled_leave_nothing() {
         });
     });
 }
+
 #[test]
 fn a_sleep_after_a_cancelled_one_ends() {
     run_virtually(async {
@@ -290,6 +297,7 @@ fn a_sleep_after_a_cancelled_one_ends() {
         assert_eq!(now() - start, MILLISECOND * 1500);
     });
 }
+
 #[test]
 fn a_timer_that_moves_to_another_task_wakes_that_one_only() {
     run_virtually(async {
@@ -312,7 +320,7 @@ fn a_timer_that_moves_to_another_task_wakes_that_one_only() {
     });
 }
 
-// it belongs to whom polls it.
+// It belongs to whom polls it.
 #[test]
 fn a_timer_that_moves_to_another_runtime_is_that_ones() {
     finishes(|| {
@@ -345,6 +353,7 @@ fn a_timer_that_moves_to_another_runtime_is_that_ones() {
         run(orphan);
     });
 }
+
 #[test]
 fn a_timer_may_be_dropped_or_set_again_in_the_very_turn_in_which_it_fires() {
     run_virtually(async {
@@ -377,6 +386,7 @@ fn a_timer_may_be_dropped_or_set_again_in_the_very_turn_in_which_it_fires() {
         assert_eq!((timers_pending(), now() - start), (0, SECOND));
     });
 }
+
 #[test]
 fn a_sleep_that_is_over_may_be_polled_again_and_set_again() {
     run_virtually(async {
@@ -415,6 +425,7 @@ fn a_sleep_that_is_polled_without_a_runtime_says_so() {
 }
 
 // ---- on the virtual clock: the order
+
 #[test]
 fn timers_of_one_instant_fire_in_the_order_in_which_they_were_set() {
     const TIMERS: usize = 100_000;
@@ -432,7 +443,7 @@ fn timers_of_one_instant_fire_in_the_order_in_which_they_were_set() {
     });
 }
 
-// the same when they are set at other times, and so at first wait on other levels of the wheel.
+// The same when they are set at other times, and so at first wait on other levels of the wheel.
 #[test]
 fn timers_of_one_instant_that_were_set_one_after_another_fire_in_that_order() {
     run_virtually(async {
@@ -467,6 +478,7 @@ fn any_duration(random: &mut Random) -> Duration {
     };
     Duration::from_nanos(nanoseconds.clamp(1, YEAR.as_nanos() as u64))
 }
+
 #[test]
 fn over_three_years_every_timer_fires_in_order_and_at_its_very_nanosecond() {
     const SLEEPERS: usize = 300;
@@ -627,6 +639,7 @@ fn an_interval_ticks_at_once_and_then_at_whole_periods() {
         assert_eq!(now() - start, SECOND * 5);
     });
 }
+
 #[test]
 fn an_interval_skips_the_ticks_that_were_missed() {
     let periods_and_pauses = [

@@ -1,8 +1,6 @@
 //! Attacks the unsafe code of `runtime/src/waker.rs` through the public API: wakers that outlive what they wake, on any
 //! thread, in any order and number. And the other side: wakers of other libraries that misbehave while this runtime
 //! holds them.
-//!
-//! The letters are rows of the list of faults that other runtimes had (A: wakers and threads, E: time).
 
 #![allow(clippy::async_yields_async, reason = "what waits is handed from one main future to another")]
 
@@ -66,6 +64,7 @@ fn late_wakers() -> Vec<Waker> {
 }
 
 // ---- wakers that outlive what they wake
+
 #[test]
 fn waking_a_task_that_is_finished_or_cancelled_does_nothing() {
     run(async {
@@ -81,6 +80,7 @@ fn waking_a_task_that_is_finished_or_cancelled_does_nothing() {
         assert!(task.await.unwrap_err().is_cancelled());
     });
 }
+
 #[test]
 fn a_late_wake_does_not_poll_the_task_that_took_the_row() {
     run(async {
@@ -128,6 +128,7 @@ fn most_polls_of_a_successor(count: usize, which: fn(&[Waker]) -> &[Waker]) -> u
     assert_eq!(indices, (0..count).collect::<Vec<_>>());
     most.get()
 }
+
 #[test]
 fn a_late_wake_of_a_finished_child_does_not_poll_its_successor() {
     assert_eq!(most_polls_of_a_successor(600, |late| &late[late.len().saturating_sub(1)..]), 2);
@@ -159,6 +160,7 @@ async fn most_polls_of_the_next_gather(late: &[Waker], count: usize) -> usize {
     assert_eq!(task.await.unwrap().len(), count);
     most
 }
+
 #[test]
 fn a_late_wake_of_a_gather_that_is_gone_does_not_poll_the_children_of_the_next() {
     run(async {
@@ -170,7 +172,7 @@ fn a_late_wake_of_a_gather_that_is_gone_does_not_poll_the_children_of_the_next()
     });
 }
 
-// these are more than the generations of a child can tell apart. They were used at two times.
+// These are more than the generations of a child can tell apart. They were used at two times.
 #[test]
 fn late_wakes_of_all_children_of_a_gather_poll_those_of_the_next_once_each_time_at_most() {
     run(async {
@@ -179,6 +181,7 @@ fn late_wakes_of_all_children_of_a_gather_poll_those_of_the_next_once_each_time_
         assert!(most_polls_of_the_next_gather(&wakers_of(&probes), 40).await <= 3);
     });
 }
+
 #[test]
 fn wakers_outlive_their_runtime_and_their_thread() {
     let late = thread::spawn(late_wakers).join().unwrap();
@@ -191,7 +194,7 @@ fn wakers_outlive_their_runtime_and_their_thread() {
     use_all(&late.join().unwrap());
 }
 
-// the number of a runtime is used again after a while.
+// The number of a runtime is used again after a while.
 #[test]
 fn late_wakes_for_a_runtime_that_is_gone_poll_a_task_of_its_successor_once_each_time_at_most() {
     let late = late_wakers();
@@ -208,6 +211,7 @@ fn late_wakes_for_a_runtime_that_is_gone_poll_a_task_of_its_successor_once_each_
         });
     }
 }
+
 #[test]
 fn wakes_may_come_while_the_runtime_is_dropped_and_after() {
     finishes(|| {
@@ -238,7 +242,7 @@ fn wakes_may_come_while_the_runtime_is_dropped_and_after() {
     });
 }
 
-// the task is polled, finishes and is freed while other threads are in the middle of waking it.
+// The task is polled, finishes and is freed while other threads are in the middle of waking it.
 #[test]
 fn a_task_may_finish_while_other_threads_wake_it_and_is_never_polled_by_two_at_once() {
     /// The waker of the present poll, and its number.
@@ -332,7 +336,7 @@ async fn something_to_keep(done: mpsc::Sender<bool>) -> (Kept, Probe, Task<()>) 
     (kept, probe, cancelled)
 }
 
-// a panic in the destructor of a thread-local ends the process.
+// A panic in the destructor of a thread-local ends the process.
 #[test]
 fn wakers_and_handles_may_be_used_in_a_thread_local_destructor() {
     alone("wakers_and_handles_may_be_used_in_a_thread_local_destructor", || {
@@ -356,6 +360,7 @@ fn wakers_and_handles_may_be_used_in_a_thread_local_destructor() {
         });
     });
 }
+
 #[test]
 fn wakers_and_handles_of_a_thread_may_be_used_when_that_thread_ends() {
     alone("wakers_and_handles_of_a_thread_may_be_used_when_that_thread_ends", || {
@@ -377,6 +382,7 @@ fn wakers_and_handles_of_a_thread_may_be_used_when_that_thread_ends() {
 }
 
 // ---- what a wake does
+
 #[test]
 fn a_million_wakes_before_a_poll_are_one_poll() {
     let probe = Probe::new();
@@ -411,6 +417,7 @@ async fn wakes_itself(polls: usize) {
     })
     .await;
 }
+
 #[test]
 fn a_wake_in_the_own_poll_polls_again_without_a_sleep() {
     finishes(|| {
@@ -421,6 +428,7 @@ fn a_wake_in_the_own_poll_polls_again_without_a_sleep() {
         assert_eq!(runtime.metrics().parks(), 0);
     });
 }
+
 #[test]
 fn a_wake_from_a_destructor_that_holds_a_lock_does_not_poll_the_task_that_needs_it() {
     finishes(|| {
@@ -454,6 +462,7 @@ fn a_wake_from_a_destructor_that_holds_a_lock_does_not_poll_the_task_that_needs_
         });
     });
 }
+
 #[test]
 fn will_wake_tells_one_task_from_another() {
     let runtime = Runtime::new().unwrap();
@@ -491,7 +500,7 @@ fn will_wake_tells_one_task_from_another() {
     });
 }
 
-// and the main future is not polled for the wakes of an earlier one.
+// And the main future is not polled for the wakes of an earlier one.
 #[test]
 fn a_waker_of_an_earlier_main_future_does_not_wake_the_present_one() {
     let runtime = Runtime::new().unwrap();
@@ -521,6 +530,7 @@ fn a_waker_of_an_earlier_main_future_does_not_wake_the_present_one() {
 }
 
 // ---- what a waker keeps alive: nothing
+
 #[test]
 fn the_memory_of_a_finished_task_is_free_while_its_wakers_and_its_handle_are_kept() {
     run(async {
@@ -540,6 +550,7 @@ fn the_memory_of_a_finished_task_is_free_while_its_wakers_and_its_handle_are_kep
         assert_eq!(memory.strong_count(), 0);
     });
 }
+
 #[test]
 fn tasks_that_own_each_other_and_their_own_wakers_are_dropped_with_the_runtime() {
     let witness = Witness::new();
@@ -703,6 +714,7 @@ fn the_last_waker_is_woken_and_the_ones_before_are_dropped_at_once() {
         }
     });
 }
+
 #[test]
 fn what_is_dropped_drops_the_waker_that_it_kept_at_once() {
     finishes(|| {
@@ -729,6 +741,7 @@ fn what_is_dropped_drops_the_waker_that_it_kept_at_once() {
         }
     });
 }
+
 #[test]
 fn a_runtime_that_ends_drops_the_wakers_that_it_kept() {
     finishes(|| {
@@ -753,6 +766,7 @@ fn a_runtime_that_ends_drops_the_wakers_that_it_kept() {
         }
     });
 }
+
 #[test]
 fn a_foreign_waker_that_panics_when_it_is_woken_costs_no_other_its_wake() {
     finishes(|| {
@@ -782,7 +796,7 @@ fn a_foreign_waker_that_panics_when_it_is_woken_costs_no_other_its_wake() {
     });
 }
 
-// the payload of a panic is a value, and its destructor may panic too.
+// The payload of a panic is a value, and its destructor may panic too.
 #[test]
 fn a_foreign_waker_that_panics_with_something_that_panics_when_dropped_does_not_stop_the_loop() {
     struct Payload;
@@ -813,6 +827,7 @@ fn a_foreign_waker_that_panics_with_something_that_panics_when_dropped_does_not_
         }
     });
 }
+
 #[test]
 fn a_foreign_waker_that_panics_when_it_is_cloned_leaves_what_was_polled_as_it_was() {
     finishes(|| {
@@ -841,6 +856,7 @@ fn a_foreign_waker_that_panics_when_it_is_cloned_leaves_what_was_polled_as_it_wa
         }
     });
 }
+
 #[test]
 fn a_gather_whose_parent_panics_when_it_is_cloned_ends_and_drops_its_children() {
     run(async {
@@ -858,6 +874,7 @@ fn a_gather_whose_parent_panics_when_it_is_cloned_ends_and_drops_its_children() 
         assert_eq!(Handle::current().metrics().groups_alive(), 0);
     });
 }
+
 #[test]
 fn a_foreign_waker_that_panics_when_it_is_dropped_leaves_the_rest_as_it_was() {
     finishes(|| {
@@ -895,7 +912,7 @@ fn a_foreign_waker_that_panics_when_it_is_dropped_leaves_the_rest_as_it_was() {
     });
 }
 
-// what is dropped on another thread has its waker dropped by the loop.
+// What is dropped on another thread has its waker dropped by the loop.
 #[test]
 fn a_foreign_waker_that_panics_when_the_loop_drops_it_does_not_stop_the_loop() {
     alone("a_foreign_waker_that_panics_when_the_loop_drops_it_does_not_stop_the_loop", || {
@@ -929,7 +946,7 @@ fn a_foreign_waker_that_panics_when_the_loop_drops_it_does_not_stop_the_loop() {
     });
 }
 
-// a panic in a panic would end the process.
+// A panic in a panic would end the process.
 #[test]
 fn many_foreign_wakers_that_panic_when_a_runtime_drops_them_do_not_end_the_process() {
     alone("many_foreign_wakers_that_panic_when_a_runtime_drops_them_do_not_end_the_process", || {
@@ -974,6 +991,7 @@ fn re_enter() -> io::Result<()> {
     drop(spawn_blocking(|| ()));
     Ok(())
 }
+
 #[test]
 fn a_foreign_waker_may_enter_the_runtime_again_when_it_is_cloned_woken_and_dropped() {
     finishes(|| {
@@ -1019,6 +1037,7 @@ fn a_foreign_waker_may_enter_the_runtime_again_when_it_is_cloned_woken_and_dropp
         }
     });
 }
+
 #[test]
 fn a_task_that_is_cancelled_while_the_waker_for_it_is_cloned_is_not_waited_for_in_vain() {
     run(async {
@@ -1043,7 +1062,7 @@ fn a_task_that_is_cancelled_while_the_waker_for_it_is_cloned_is_not_waited_for_i
     });
 }
 
-// the loop drops and wakes it, for another thread.
+// The loop drops and wakes it, for another thread.
 #[test]
 fn a_foreign_waker_may_enter_the_runtime_again_when_the_loop_handles_it_for_another_thread() {
     finishes(|| {

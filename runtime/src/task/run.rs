@@ -57,7 +57,9 @@ impl Discarded {
                 None => break,
             }
         }
-        std::mem::forget(self.waiting.take()); // empty, or endless
+        if !self.waiting.borrow().is_empty() {
+            std::mem::forget(self.waiting.take());
+        }
         self.busy.set(false);
     }
 }
