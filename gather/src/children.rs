@@ -32,7 +32,7 @@ pub(crate) struct Children<F> {
     /// Each has the capacity that the picture says, from the start, and never grows beyond it.
     chunks: Vec<Vec<Slot<F>>>,
     /// The slots that were taken at least once.
-    opened: u32,
+    pub(crate) opened: u32,
     /// The first slot of the list of free ones.
     free: u32,
     /// How many slots have a child.

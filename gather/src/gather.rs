@@ -2,13 +2,16 @@
 //!
 //! Next: [`outcomes`](crate::outcomes), for what a capture gives.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use crate::engine::Siblings;
+use crate::engine::{Siblings, SiblingsOf};
+use crate::modes::{Detailed, FirstOk, FirstOkN, Race, Within};
 use crate::policy::{Capture, FailFast, Policy};
 
 /// Runs futures side by side and gives their outputs in input order; the first error ends it and cancels the rest.
@@ -55,23 +58,16 @@ where
     I: IntoIterator,
     I::Item: Future,
 {
-    let siblings = Siblings::new(futures.into_iter());
+    let siblings = Siblings::new(futures.into_iter().fuse(), "gather");
     Gather { siblings, policy: FailFast }
 }
 
 /// The future of [`gather()`]: its children, and the mode, which says what is done with their outputs.
 #[must_use = "a gather does nothing unless it is awaited"]
 pub struct Gather<S, P> {
-    siblings: S,
+    pub(crate) siblings: S,
     policy: P,
 }
-
-/// The [`Siblings`] of a gather whose input is an `I`.
-pub type SiblingsOf<I> = Siblings<
-    <I as IntoIterator>::IntoIter,
-    <I as IntoIterator>::Item,
-    <<I as IntoIterator>::Item as Future>::Output,
->;
 
 /// The children are pinned where they are, on the heap, and nothing else is ever pinned.
 impl<I, F, O, P> Unpin for Gather<Siblings<I, F, O>, P> {}
@@ -90,6 +86,19 @@ impl<I, F, O, P> Gather<Siblings<I, F, O>, P> {
         self
     }
 
+    /// Names the gather in a dump.
+    pub fn named(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.siblings.set_name(name.into());
+        self
+    }
+
+    fn with<Q>(self, policy: Q) -> Gather<Siblings<I, F, O>, Q> {
+        Gather { siblings: self.siblings, policy }
+    }
+}
+
+/// The modes. Each is a small [`Policy`]; a plain gather is [`FailFast`].
+impl<I, F, O> Gather<Siblings<I, F, O>, FailFast> {
     /// Keeps every output, whatever it is: the gather is then a future of `Vec<O>`, with the outputs in input order.
     /// No error ends it. For children that give `Result`, see [`Outcomes`](crate::Outcomes).
     ///
@@ -103,9 +112,118 @@ impl<I, F, O, P> Gather<Siblings<I, F, O>, P> {
     /// assert_eq!(numbers.compound_error().unwrap().to_string(), "1 of 3 failed: #1: invalid digit found in string");
     /// ```
     pub fn capture(self) -> Gather<Siblings<I, F, O>, Capture> {
-        Gather { siblings: self.siblings, policy: Capture }
+        self.with(Capture)
+    }
+
+    /// Ends at the first error as a plain gather does, and gives with it which child failed and what those gave that had
+    /// finished: the gather is then a future of `Result<Vec<T>, Failure<T, E>>`.
+    ///
+    /// ```
+    /// use gather::{gather, run};
+    ///
+    /// let failure = run(gather(["1", "x", "3"].map(async |text| text.parse::<i32>())).detailed()).unwrap_err();
+    /// assert_eq!((failure.index, failure.finished), (1, vec![Some(1), None, None]));
+    /// ```
+    pub fn detailed(self) -> Gather<Siblings<I, F, O>, Detailed> {
+        self.with(Detailed)
+    }
+
+    /// Ends at the first success: the gather is then a future of `Result<(usize, T), GatherError<E>>`, with the index of the
+    /// child that succeeded; or, if none does, with every error. Without children it gives an error with no failures.
+    ///
+    /// ```
+    /// use gather::{gather, run};
+    ///
+    /// let mirrors = ["x", "2", "3"].map(async |text| text.parse::<i32>());
+    /// assert_eq!(run(gather(mirrors).first_ok()), Ok((1, 2)));
+    /// let error = run(gather(["x", ""].map(async |text| text.parse::<i32>())).first_ok()).unwrap_err();
+    /// assert_eq!(error.failures().len(), 2);
+    /// ```
+    pub fn first_ok<T, E>(self) -> Gather<Siblings<I, F, O>, FirstOk<E>>
+    where
+        O: IsResult<T, E>,
+    {
+        self.with(FirstOk::new())
+    }
+
+    /// A quorum: ends when `needed` children have succeeded, with their indices and values in the order in which they came;
+    /// or as soon as so many no longer can, with every error so far. (With a limit, that is known when the input has ended.)
+    /// The gather is then a future of `Result<Vec<(usize, T)>, GatherError<E>>`. If 0 are needed it starts no child.
+    ///
+    /// ```
+    /// use gather::{gather, run};
+    ///
+    /// let replicas = || ["1", "x", "3", "4"].map(async |text| text.parse::<i32>());
+    /// assert_eq!(run(gather(replicas()).first_ok_n(2)), Ok(vec![(0, 1), (2, 3)]));
+    /// assert_eq!(run(gather(replicas()).first_ok_n(4)).unwrap_err().to_string(),
+    ///     "1 of 4 failed: #1: invalid digit found in string");
+    /// ```
+    pub fn first_ok_n<T, E>(mut self, needed: usize) -> Gather<Siblings<I, F, O>, FirstOkN<T, E>>
+    where
+        O: IsResult<T, E>,
+    {
+        if needed == 0 {
+            self.siblings.start_none();
+        }
+        self.with(FirstOkN::new(needed))
+    }
+
+    /// Ends when the first child has finished, whatever it gives: the gather is then a future of `(usize, O)`, with the
+    /// index of that child. Of several that are ready, the first in poll order wins.
+    ///
+    /// # Panics
+    ///
+    /// When it is polled and there are no children: there is no winner.
+    ///
+    /// ```
+    /// use gather::{gather, run, sleep};
+    /// use std::time::Duration;
+    ///
+    /// let hares = [20, 1, 20].map(|milliseconds| sleep(Duration::from_millis(milliseconds)));
+    /// assert_eq!(run(gather(hares).race()), (1, ()));
+    /// ```
+    pub fn race(self) -> Gather<Siblings<I, F, O>, Race> {
+        self.with(Race)
+    }
+
+    /// Runs the gather with a mode of your own: see [`Policy`].
+    pub fn policy<P>(self, policy: P) -> Gather<Siblings<I, F, O>, P> {
+        self.with(policy)
     }
 }
+
+impl<I, F, O> Gather<Siblings<I, F, O>, Capture> {
+    /// Ends a capture after `duration`, counted from its first poll: the gather is then a future of `Vec<Option<O>>`, with
+    /// `None` for what did not finish in time, and was dropped. What finishes at the very end still counts: when the time is
+    /// over, children that have been woken are polled once more, and no more are started.
+    ///
+    /// There is a place for each child if the input knows their number exactly (a `Vec`, a range, a map of one), and
+    /// else for each that was started.
+    ///
+    /// ```
+    /// use gather::{gather, run, sleep};
+    /// use std::time::Duration;
+    ///
+    /// let in_time = run(async {
+    ///     gather([1, 60_000].map(async |milliseconds| {
+    ///         sleep(Duration::from_millis(milliseconds)).await;
+    ///         milliseconds
+    ///     }))
+    ///     .capture()
+    ///     .within(Duration::from_millis(50))
+    ///     .await
+    /// });
+    /// assert_eq!(in_time, [Some(1), None]);
+    /// ```
+    pub fn within(self, duration: Duration) -> Gather<Siblings<I, F, O>, Within> {
+        self.with(Within::new(duration))
+    }
+}
+
+/// An output that is a `Result`: what [`first_ok`](Gather::first_ok) asks of a child's.
+pub trait IsResult<T, E> {}
+
+impl<T, E> IsResult<T, E> for Result<T, E> {}
 
 impl<I, P> Future for Gather<Siblings<I, I::Item, <I::Item as Future>::Output>, P>
 where

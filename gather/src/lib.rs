@@ -72,6 +72,7 @@ mod gather;
 #[doc(hidden)]
 #[allow(missing_docs, reason = "what the macro is made of")]
 pub mod list;
+mod modes;
 #[allow(missing_docs, unreachable_pub, reason = "likewise")]
 mod nested;
 mod ordered;
@@ -79,8 +80,9 @@ mod outcomes;
 mod panics;
 mod policy;
 
-pub use crate::gather::{Gather, SiblingsOf, gather};
-pub use engine::Siblings;
+pub use crate::gather::{Gather, IsResult, gather};
+pub use engine::{Siblings, SiblingsOf};
 pub use gather_runtime::*;
+pub use modes::{Detailed, Failure, FirstOk, FirstOkN, Race, Within};
 pub use outcomes::{GatherError, Outcomes};
 pub use policy::{Capture, FailFast, Kept, Policy};

@@ -14,7 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use gather_runtime::group::{Entry, Group, spend};
+use gather_runtime::group::Group;
 use pin_project_lite::pin_project;
 
 pub use crate::nested::{Clear, Flatten, Last, Link, List};
@@ -101,7 +101,7 @@ pub fn capture<L: List<Capture> + Clear>(list: L) -> GatherList<L, Capture> {
 
 impl<L: List<M> + Clear, M> GatherList<L, M> {
     fn new(list: L) -> Self {
-        let (group, mode) = (Group::new(), PhantomData);
+        let (group, mode) = (Group::new("gather!"), PhantomData);
         GatherList { list, group, running: L::COUNT, generation: 1, is_over: false, mode }
     }
 
@@ -132,30 +132,35 @@ fn advance<L: List<M>, M>(
     generation: &mut u8,
     cx: &mut Context<'_>,
 ) -> Poll<Result<L::Kept, L::Error>> {
-    if let Entry::New { first_generation } = group.enter(cx) {
-        *generation = first_generation;
-        group.grow(L::COUNT);
-        group.push_all();
-    }
-    while let Some(woken) = group.next() {
-        if !woken.is_for(*generation) {
-            continue; // a late wake, for a gather that had this row before
+    group.poll(cx, |polling, first_generation| {
+        if let Some(first_generation) = first_generation {
+            *generation = first_generation;
+            polling.grow(L::COUNT);
+            for number in 0..L::COUNT {
+                polling.started(number, *generation, number as usize);
+                polling.push(number, *generation);
+            }
         }
-        let waker = ManuallyDrop::new(group.waker(woken.child, *generation)); // as in the engine
-        match list.as_mut().poll_child(woken.child, &mut Context::from_waker(&waker)) {
-            Ok(finished) => *running -= u32::from(finished),
-            Err(error) => return Poll::Ready(Err(error)),
+        let done = |running: u32| (L::COUNT - running) as usize;
+        while let Some(number) = polling.next() {
+            let waker = ManuallyDrop::new(polling.waker(number, *generation)); // as in the engine
+            match list.as_mut().poll_child(number, &mut Context::from_waker(&waker)) {
+                Ok(false) => {}
+                Ok(true) => {
+                    *running -= 1;
+                    polling.ended(number);
+                }
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+            if *running == 0 {
+                return Poll::Ready(Ok(list.take()));
+            }
+            if !polling.spend(1) {
+                return polling.wait(true, done(*running));
+            }
         }
-        if *running == 0 {
-            return Poll::Ready(Ok(list.take()));
-        }
-        if !spend() {
-            group.leave(cx, true);
-            return Poll::Pending;
-        }
-    }
-    group.leave(cx, false);
-    Poll::Pending
+        polling.wait(false, done(*running))
+    })
 }
 
 impl<L> Future for GatherList<L, FailFast>

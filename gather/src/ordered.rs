@@ -68,6 +68,15 @@ impl<T> Ordered<T> {
         assert!(self.ahead.is_empty(), "the output of child {} is missing", self.done.len());
         self.done
     }
+
+    /// The outputs, and `None` for those that are missing: `least`, or `wanted` if that is more and there is memory for it.
+    pub(crate) fn into_options(self, least: usize, wanted: usize) -> Vec<Option<T>> {
+        let mut all: Vec<_> = self.done.into_iter().map(Some).chain(self.ahead).collect();
+        let has_room = wanted > least && all.try_reserve_exact(wanted - all.len().min(wanted)).is_ok();
+        let count = if has_room { wanted } else { least };
+        all.resize_with(count.max(all.len()), || None);
+        all
+    }
 }
 
 #[cfg(test)]

@@ -129,14 +129,20 @@ impl<T, E> Outcomes<T, E> for Vec<Result<T, E>> {
 /// [`Error`] if `E` is one; for an `E` that is only text, `.map_err(|error| error.to_string())` goes on with the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GatherError<E> {
-    /// In the order of their indices; never empty.
+    /// In the order of their indices.
     failures: Vec<(usize, E)>,
     /// How many children there were.
     total: usize,
 }
 
 impl<E> GatherError<E> {
-    /// The failures, in the order of their indices. There is at least one.
+    pub(crate) fn new(mut failures: Vec<(usize, E)>, total: usize) -> GatherError<E> {
+        failures.sort_unstable_by_key(|(index, _)| *index);
+        GatherError { failures, total }
+    }
+
+    /// The failures, in the order of their indices. There is at least one, unless what failed is a
+    /// [`first_ok`](crate::Gather::first_ok) of no children, or a quorum of too few.
     pub fn failures(&self) -> &[(usize, E)] {
         &self.failures
     }
@@ -154,9 +160,9 @@ impl<E> GatherError<E> {
 
 impl<E: fmt::Display> fmt::Display for GatherError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of {} failed: ", self.failures.len(), self.total)?;
+        write!(f, "{} of {} failed", self.failures.len(), self.total)?;
         for (position, (index, error)) in self.failures.iter().enumerate() {
-            let separator = if position == 0 { "" } else { "; " };
+            let separator = if position == 0 { ": " } else { "; " };
             write!(f, "{separator}#{index}: {error}")?;
         }
         Ok(())

@@ -1,26 +1,56 @@
 //! What happens with each output: the modes of a gather.
 //!
-//! There is one engine ([`engine`](crate::engine)); a mode is a [`Policy`], which judges each output when it comes.
+//! There is one engine ([`engine`](crate::engine)); a mode is a [`Policy`], which judges each output when it comes. The two
+//! that everybody uses are here, the others in [`modes`](crate::modes).
 //!
 //! Next: [`panics`](crate::panics).
 
 use std::ops::ControlFlow;
+use std::task::{Context, Poll};
 
 use crate::ordered::Ordered;
+use crate::panics::FirstPanic;
 
-/// The outputs that a gather keeps until it is done, by the index of their children.
+/// The outputs that a gather keeps until it is done, by the index of their children; and how many children there are.
 #[derive(Debug)]
-pub struct Kept<T>(pub(crate) Ordered<T>);
+pub struct Kept<O> {
+    outputs: Ordered<O>,
+    /// How many children were started.
+    started: usize,
+    /// How many there will be, if the input says so exactly.
+    expected: usize,
+    all_started: bool,
+}
 
-impl<T> Kept<T> {
+impl<O> Kept<O> {
+    pub(crate) const fn new() -> Kept<O> {
+        Kept { outputs: Ordered::new(), started: 0, expected: 0, all_started: false }
+    }
+
     /// Keeps an output.
     ///
     /// # Panics
     ///
     /// If an output with this index was kept before (not always: a later one may replace an earlier one).
     #[inline(always)]
-    pub fn keep(&mut self, index: usize, output: T) {
-        self.0.insert(index, output);
+    pub fn keep(&mut self, index: usize, output: O) {
+        self.outputs.insert(index, output);
+    }
+
+    /// How many children have been started so far.
+    pub fn started(&self) -> usize {
+        self.started
+    }
+
+    /// Whether all children have been started. `false` until the gather has asked its input for one child too many.
+    pub fn all_started(&self) -> bool {
+        self.all_started
+    }
+
+    /// Takes all that was kept.
+    pub fn take(&mut self) -> Kept<O> {
+        let outputs = std::mem::replace(&mut self.outputs, Ordered::new());
+        Kept { outputs, ..*self }
     }
 
     /// The outputs in input order.
@@ -28,12 +58,76 @@ impl<T> Kept<T> {
     /// # Panics
     ///
     /// If the output of a child is missing before one that was kept.
-    pub fn into_vec(self) -> Vec<T> {
-        self.0.into_vec()
+    pub fn into_vec(self) -> Vec<O> {
+        self.outputs.into_vec()
+    }
+
+    /// The outputs in input order, with `None` for each child that has given none, or whose output was not kept: as many
+    /// as there are children, if the input knows their number exactly, and else as many as were started.
+    pub fn into_options(self) -> Vec<Option<O>> {
+        self.outputs.into_options(self.started, self.expected)
+    }
+
+    /// Counts a child, and gives its index.
+    #[inline(always)]
+    pub(crate) fn start(&mut self) -> usize {
+        self.started += 1;
+        self.started - 1
+    }
+
+    pub(crate) fn note_all_started(&mut self) {
+        self.all_started = true;
+    }
+
+    /// What the input says of how many children there will be. Only a hint: one that is wrong changes no result.
+    pub(crate) fn expect(&mut self, (least, most): (usize, Option<usize>)) {
+        self.outputs.expect(least);
+        self.expected = if most == Some(least) { least } else { 0 };
+    }
+
+    pub(crate) fn clear(&mut self, panics: &mut FirstPanic) {
+        self.outputs.clear(panics);
     }
 }
 
 /// A mode of a gather: what it does with each output (of type `O`), and what it gives in the end.
+///
+/// [`Gather::policy`](crate::Gather::policy) runs a gather with a policy of your own. The engine does the rest: order of
+/// polls, limit, cancellation, panics. It calls a policy in its own poll, one call at a time:
+///
+/// 1. [`judge`](Policy::judge) for each output, when it comes; its child is gone by then. `Break` ends the gather: the
+///    other children are dropped, then what was kept, then the caller sees the result.
+/// 2. [`poll_stop`](Policy::poll_stop) each time that there is nothing else to do, if you write one: it can end the gather
+///    although no output has come.
+/// 3. [`finish`](Policy::finish), once, if no `Break` came before: every child has given its output, or `poll_stop` said
+///    that it is enough.
+///
+/// If one of them panics, the gather ends as if a child had.
+///
+/// ```
+/// use gather::{Kept, Policy, gather, run};
+/// use std::ops::ControlFlow;
+///
+/// /// Stops when the values seen sum to at least `goal`, and gives the sum.
+/// struct SumTo { goal: u64, sum: u64 }
+///
+/// impl Policy<u64> for SumTo {
+///     type Output = Result<u64, u64>;
+///
+///     fn judge(&mut self, _index: usize, value: u64, _kept: &mut Kept<u64>) -> ControlFlow<Self::Output> {
+///         self.sum += value;
+///         if self.sum >= self.goal { ControlFlow::Break(Ok(self.sum)) } else { ControlFlow::Continue(()) }
+///     }
+///
+///     fn finish(&mut self, _kept: Kept<u64>) -> Self::Output {
+///         Err(self.sum) // all have been seen, and it is not enough
+///     }
+/// }
+///
+/// let endless = (1..).map(async |number| number);
+/// let sum = run(gather(endless).limit(8).policy(SumTo { goal: 100, sum: 0 }));
+/// assert_eq!(sum, Ok(105)); // 1 + 2 + … + 14
+/// ```
 #[diagnostic::on_unimplemented(
     message = "this gather's mode `{Self}` does not fit children that give `{O}`",
     note = "a plain `gather(..)` stops at the first `Err`, so its children must give `Result`",
@@ -47,8 +141,22 @@ pub trait Policy<O> {
     /// caller sees the result.
     fn judge(&mut self, index: usize, output: O, kept: &mut Kept<O>) -> ControlFlow<Self::Output>;
 
-    /// Every child has given its output.
+    /// There are no more outputs to come.
     fn finish(&mut self, kept: Kept<O>) -> Self::Output;
+
+    /// Whether to end the gather with what there is. It is asked when every child waits, and between two turns of a gather
+    /// that has more to do than fits one. A policy that gives `Pending` has to see to it that `cx` is woken when it wants to be
+    /// asked again. When it gives `Ready`, no more children are started; those that have been woken are polled once more,
+    /// so that what happened at the same time counts; and then comes [`finish`](Policy::finish).
+    fn poll_stop(&mut self, kept: &Kept<O>, cx: &mut Context<'_>) -> Poll<()> {
+        let _ = (kept, cx);
+        Poll::Pending
+    }
+
+    /// How many outputs the policy has and has not given away. They count against the limit, as running children do.
+    fn held(&self) -> usize {
+        0
+    }
 }
 
 /// The mode of a plain [`gather`](crate::gather()): the first error ends it.

@@ -166,10 +166,10 @@ impl Local {
         self.budget.get()
     }
 
-    /// Spends one unit of the budget, and says whether something is left.
+    /// Spends some of the budget, and says whether something is left.
     #[inline]
-    pub(crate) fn spend(&self) -> bool {
-        let left = self.budget.get().saturating_sub(1);
+    pub(crate) fn spend(&self, units: u32) -> bool {
+        let left = self.budget.get().saturating_sub(units);
         self.budget.set(left);
         left > 0
     }

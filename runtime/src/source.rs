@@ -210,11 +210,11 @@ impl<S: mio::event::Source> Source<S> {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    local::with(Local::spend); // a loop that tries again at once must not go on for ever
+                    local::with(|local| local.spend(1)); // a loop that tries again at once must not go on for ever
                     return Poll::Ready(Err(error));
                 }
                 Ok((result, exhausted)) => {
-                    local::with(Local::spend);
+                    local::with(|local| local.spend(1));
                     if exhausted && cfg!(target_os = "linux") && seen & direction.closed() == 0 {
                         self.readiness.clear(seen, direction.ready());
                     }

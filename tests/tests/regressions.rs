@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::catch_unwind;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use gather::group::Group;
 use gather::{Handle, Runtime, gather, run, sleep, spawn, spawn_blocking, yield_now};
 
 /// A child that leaves its waker in `place`, counts its polls, and is never ready.
@@ -49,20 +48,6 @@ fn a_late_wake_for_a_gather_macro_that_is_gone_polls_no_child_of_the_next() {
             late.wake_by_ref();
         }
         assert_eq!(polls.get(), 1);
-    });
-}
-
-#[test]
-fn a_group_that_was_not_entered_takes_no_wake_of_another() {
-    run(async {
-        let (place, polls) = (RefCell::new(None), Cell::new(0));
-        let mut all = gather([Box::pin(leaves_its_waker(&place, &polls))]).capture();
-        poll_once(&mut all).await;
-        place.borrow().as_ref().unwrap().wake_by_ref();
-        let stranger = Group::new();
-        assert!(catch_unwind(AssertUnwindSafe(|| stranger.next())).is_err());
-        poll_once(&mut all).await;
-        assert_eq!(polls.get(), 2);
     });
 }
 

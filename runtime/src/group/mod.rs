@@ -1,72 +1,63 @@
 //! Groups: a set of children that share one parent. The narrow waist between this runtime and `gather`.
 //!
 //! A combinator that owns child futures (a gather, a scope, a stream) has one [`Group`]. It gives each child a
-//! waker of its own ([`Group::waker`]), and the runtime keeps, for each group, a first-in-first-out queue of the
+//! waker of its own ([`Polling::waker`]), and the runtime keeps, for each group, a first-in-first-out queue of the
 //! children that were woken. So the combinator polls just those, in just that order, and a spurious poll of the
 //! combinator polls no child. The group holds no future and no pointer: a row number, and nothing more.
 //!
 //! Next: [`table`].
 
+#[allow(dead_code, reason = "a dump reads the rest")]
 mod table;
 
-use std::task::{Context, Waker};
+use std::borrow::Cow;
+use std::task::{Context, Poll, Waker};
 
 use crate::id::{Id, MAX_CHILDREN, Target};
 use crate::local::{self, Local};
 use crate::mailbox::{self, Command, RuntimeId};
 use crate::waker;
 
-pub(crate) use table::Groups;
-pub use table::{Woken, next_generation};
-
-/// What [`Group::enter`] found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Entry {
-    /// The group is where it was: poll the children that were woken.
-    Known,
-    /// The group is new on this runtime, at its first poll or because its owner was moved here from another
-    /// runtime. Every child that exists has to be polled, so that it learns its waker.
-    New {
-        /// What the children count their generations from.
-        first_generation: u8,
-    },
-}
+pub use table::next_generation;
+pub(crate) use table::{Groups, Label};
 
 /// A set of children that share one parent, for those who write combinators. (Users of `gather` need not know.)
 ///
-/// The life of a poll: [`enter`](Group::enter), then [`next`](Group::next) until it gives `None` or the budget
-/// is spent ([`spend`]), then [`leave`](Group::leave).
-///
-/// # Panics
-///
-/// All but `new`, `waker` and `release` panic where no runtime runs, and all but `enter` on another runtime than that on
-/// which the group was entered last.
+/// Its owner gives each child a number of its choice, and a generation that differs between children that have the same number
+/// one after the other ([`next_generation`]).
 ///
 /// ```
-/// use gather_runtime::group::{Entry, Group};
+/// use gather_runtime::group::Group;
 /// use std::future::{Future, poll_fn};
+/// use std::pin::Pin;
 /// use std::task::{Context, Poll};
 ///
 /// // Both of two futures, without polling one because the other was woken.
 /// async fn both(a: impl Future<Output = ()>, b: impl Future<Output = ()>) {
-///     let mut children = [Some(Box::pin(a) as std::pin::Pin<Box<dyn Future<Output = ()>>>), Some(Box::pin(b))];
-///     let mut group = Group::new();
+///     let mut children = [Some(Box::pin(a) as Pin<Box<dyn Future<Output = ()>>>), Some(Box::pin(b))];
+///     let mut group = Group::new("both");
+///     let mut generation = 0;
 ///     poll_fn(|cx| {
-///         if let Entry::New { .. } = group.enter(cx) {
-///             group.grow(2);
-///             group.push_all();
-///         }
-///         while let Some(woken) = group.next() {
-///             let waker = group.waker(woken.child, 1);
-///             let slot = &mut children[woken.child as usize];
-///             if let Some(child) = slot {
-///                 if child.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
-///                     *slot = None;
+///         group.poll(cx, |polling, first_generation| {
+///             if let Some(first) = first_generation {
+///                 generation = first;
+///                 polling.grow(2);
+///                 (0..2).for_each(|number| polling.push(number, generation));
+///             }
+///             while let Some(number) = polling.next() {
+///                 let waker = polling.waker(number, generation);
+///                 let Some(child) = &mut children[number as usize] else { continue };
+///                 match child.as_mut().poll(&mut Context::from_waker(&waker)) {
+///                     Poll::Pending => polling.started(number, generation, number as usize),
+///                     Poll::Ready(()) => {
+///                         children[number as usize] = None;
+///                         polling.ended(number);
+///                     }
 ///                 }
 ///             }
-///         }
-///         group.leave(cx, false);
-///         if children.iter().all(Option::is_none) { Poll::Ready(()) } else { Poll::Pending }
+///             let done = children.iter().filter(|child| child.is_none()).count();
+///             if done == 2 { Poll::Ready(()) } else { polling.wait(false, done) }
+///         })
 ///     })
 ///     .await
 /// }
@@ -78,98 +69,58 @@ pub struct Group {
     runtime: RuntimeId,
     /// The row, if `runtime` is one.
     row: u32,
-}
-
-impl Default for Group {
-    fn default() -> Self {
-        Group::new()
-    }
+    /// What it is called in a dump.
+    label: Label,
 }
 
 impl Group {
-    /// A group without a row: it gets one when it is first polled, on the runtime that polls it.
-    pub const fn new() -> Group {
-        Group { runtime: RuntimeId::NONE, row: 0 }
+    /// A group without a row: it gets one when it is first polled, on the runtime that polls it. The kind is what a
+    /// dump calls it: "gather", say.
+    pub const fn new(kind: &'static str) -> Group {
+        Group { runtime: RuntimeId::NONE, row: 0, label: Label { kind, name: None } }
     }
 
-    /// Begins a poll: `cx` is the parent's. Until [`leave`](Group::leave), wakes of children do not wake the
-    /// parent, because the poll that goes on will find them.
+    /// Changes the kind.
+    pub fn set_kind(&mut self, kind: &'static str) {
+        self.label.kind = kind;
+    }
+
+    /// Gives it a name, which a dump shows. Set it before the first poll.
+    pub fn set_name(&mut self, name: Cow<'static, str>) {
+        self.label.name = Some(name);
+    }
+
+    /// One poll of the owner: `cx` is the parent's, and `f` polls the children that were woken.
+    ///
+    /// `f` is given a generation if the group is new on this runtime: at its first poll, or because its owner was moved
+    /// here from another runtime. Then every child that exists has to be announced with [`Polling::started`] and
+    /// [`Polling::push`]ed, so that it learns its waker; new ones count their generations from the one that is given.
+    ///
+    /// Until `f` ends with [`Polling::wait`], wakes of children do not wake the parent, because the poll that goes on
+    /// will find them. If it ends without, which is right when the owner has something to give, the next poll finds them.
     ///
     /// # Panics
     ///
     /// If this thread runs no runtime.
     #[inline]
-    pub fn enter(&mut self, cx: &Context<'_>) -> Entry {
+    pub fn poll<R>(
+        &mut self,
+        cx: &Context<'_>,
+        f: impl FnOnce(&Polling<'_>, Option<u8>) -> Poll<R>,
+    ) -> Poll<R> {
         local::with_running("a gather", |local| {
-            let entry = if self.runtime == local.id() { Entry::Known } else { self.move_to(local) };
+            let first_generation = if self.runtime == local.id() { None } else { Some(self.move_to(local)) };
             local.set_parent(self.row, cx.waker());
-            entry
+            f(&Polling { local, group: self, parent: cx.waker() }, first_generation)
         })
     }
 
     #[cold]
-    fn move_to(&mut self, local: &Local) -> Entry {
+    fn move_to(&mut self, local: &Local) -> u8 {
         self.release();
-        let (row, first_generation) = local.groups.borrow_mut().insert();
-        *self = Group { runtime: local.id(), row };
-        Entry::New { first_generation }
-    }
-
-    /// Makes room for children with the numbers below `count`.
-    ///
-    /// # Panics
-    ///
-    /// If that is more than a group can have (16,777,214 on a machine of 64 bits).
-    pub fn grow(&self, count: u32) {
-        assert!(
-            count <= MAX_CHILDREN,
-            "gather: more than {MAX_CHILDREN} children at once in one gather; `.limit(n)` keeps fewer alive"
-        );
-        self.at_home(|local| local.groups.borrow_mut().grow(self.row, count));
-    }
-
-    /// Queues every child that [`grow`](Group::grow) made room for, as if each had been woken.
-    pub fn push_all(&self) {
-        self.at_home(|local| local.groups.borrow_mut().push_all(self.row));
-    }
-
-    /// The waker of a child. It owns nothing, and may outlive the group.
-    #[inline]
-    pub fn waker(&self, child: u32, generation: u8) -> Waker {
-        let target = Target::Child { group: self.row, child, generation };
-        waker::new(Id::new(self.runtime.number(), target))
-    }
-
-    /// The next child that was woken, in the order of the wakes.
-    #[inline]
-    #[allow(
-        clippy::should_implement_trait,
-        reason = "it takes &self: children wake themselves while it runs"
-    )]
-    pub fn next(&self) -> Option<Woken> {
-        self.at_home(|local| local.groups.borrow_mut().pop(self.row))
-    }
-
-    /// Ends a poll. If children are still queued, or the owner says that there is `more` to do, the parent is
-    /// woken so that it polls again when others had their turn.
-    #[inline]
-    pub fn leave(&self, cx: &Context<'_>, more: bool) {
-        let again = self.at_home(|local| local.groups.borrow_mut().end_poll(self.row, more));
-        if again {
-            cx.waker().wake_by_ref();
-        }
-    }
-
-    /// The tables of the runtime on which the group was entered last.
-    #[inline]
-    fn at_home<R>(&self, f: impl FnOnce(&Local) -> R) -> R {
-        local::with(|local| {
-            assert!(
-                self.runtime == local.id(),
-                "a group is used between `enter` and `leave`, on the thread that entered it"
-            );
-            f(local)
-        })
+        let (row, first_generation) = local.groups.borrow_mut().insert(self.label.clone());
+        (self.runtime, self.row) = (local.id(), row);
+        first_generation
     }
 
     /// Gives the row back. Wakers of its children then wake nobody. Dropping the group does the same.
@@ -180,7 +131,7 @@ impl Group {
             return;
         }
         match local::with_home(runtime, |local| local.groups.borrow_mut().remove(row)) {
-            Some(parent) => drop(parent), // a foreign waker runs foreign code: nothing is borrowed here
+            Some(row) => drop(row), // a foreign waker runs foreign code: nothing is borrowed here
             None => drop(mailbox::send(runtime, Command::RemoveGroup(row))),
         }
     }
@@ -189,6 +140,94 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         self.release();
+    }
+}
+
+/// A [`Group`] while its owner is polled. It stays on this thread, and in this poll: so its row is where it is looked for,
+/// and need not be looked for twice.
+pub struct Polling<'a> {
+    local: &'a Local,
+    group: &'a Group,
+    parent: &'a Waker,
+}
+
+impl Polling<'_> {
+    /// Makes room for children with the numbers below `count`.
+    ///
+    /// # Panics
+    ///
+    /// If that is more than a group can have (16,777,214 on a machine of 64 bits).
+    pub fn grow(&self, count: u32) {
+        assert!(
+            count <= MAX_CHILDREN,
+            "gather: more than {MAX_CHILDREN} children at once in one gather; `.limit(n)` keeps fewer alive"
+        );
+        self.local.groups.borrow_mut().grow(self.group.row, count);
+    }
+
+    /// The waker of a child. It owns nothing, and may outlive the group.
+    #[inline]
+    pub fn waker(&self, number: u32, generation: u8) -> Waker {
+        let target = Target::Child { group: self.group.row, child: number, generation };
+        waker::new(Id::new(self.group.runtime.number(), target))
+    }
+
+    /// Queues a child, as if it had been woken.
+    pub fn push(&self, number: u32, generation: u8) {
+        // The parent is told: this poll goes on.
+        let _ = self.local.groups.borrow_mut().push(self.group.row, number, generation);
+    }
+
+    /// A child was polled for the first time and is pending: from here on wakes for other generations are ignored. The
+    /// index is what a dump shows.
+    #[inline]
+    pub fn started(&self, number: u32, generation: u8, index: usize) {
+        self.local.groups.borrow_mut().started(self.group.row, number, generation, index);
+    }
+
+    /// A child that was started has ended; or [`next`](Polling::next) gave a number that has no child.
+    #[inline]
+    pub fn ended(&self, number: u32) {
+        self.local.groups.borrow_mut().ended(self.group.row, number);
+    }
+
+    /// The next child that was woken, in the order of the wakes. (Rarely a number whose child is gone.)
+    #[inline]
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "it takes &self: children wake themselves while it runs"
+    )]
+    pub fn next(&self) -> Option<u32> {
+        self.local.groups.borrow_mut().pop(self.group.row)
+    }
+
+    /// What is left of the budget that each poll of a task starts with: one unit is a poll of a child, or an operation on
+    /// a socket. Do at least one step in each poll, however little is left.
+    #[inline]
+    pub fn budget(&self) -> u32 {
+        self.local.budget()
+    }
+
+    /// Takes units of the budget, and says whether something is left. When nothing is, end the poll with
+    /// [`wait(true, ..)`](Polling::wait), so that others have their turn.
+    #[inline]
+    pub fn spend(&self, units: u32) -> bool {
+        self.local.spend(units)
+    }
+
+    /// The context of the parent.
+    pub fn context(&self) -> Context<'_> {
+        Context::from_waker(self.parent)
+    }
+
+    /// Ends the poll. If children are still queued, or there is `more` to do, the parent is woken so that it polls again
+    /// when others had their turn. A dump says how many children are `done`.
+    #[inline]
+    pub fn wait<R>(&self, more: bool, done: usize) -> Poll<R> {
+        if self.local.groups.borrow_mut().end_poll(self.group.row, more, done) {
+            self.parent.wake_by_ref();
+        }
+        Poll::Pending
     }
 }
 
@@ -201,12 +240,4 @@ impl Local {
         // A foreign waker runs foreign code when it is dropped: nothing is borrowed here.
         let _ = stale.map(waker::into_id);
     }
-}
-
-/// Takes one unit of the budget that each poll of a task starts with, and says whether something is left. What
-/// could go on for ever without waiting (a gather with ready children, a socket with data) spends one for each
-/// step, and when nothing is left wakes itself and returns `Pending`, so that others have their turn.
-#[inline]
-pub fn spend() -> bool {
-    local::with(Local::spend)
 }

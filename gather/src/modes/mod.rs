@@ -1,0 +1,13 @@
+//! The modes beside fail-fast and capture: each a small [`Policy`](crate::Policy) on the one engine.
+//!
+//! Next: [`within`], then [`detailed`], [`first_ok`], [`race`].
+
+mod detailed;
+mod first_ok;
+mod race;
+mod within;
+
+pub use detailed::{Detailed, Failure};
+pub use first_ok::{FirstOk, FirstOkN};
+pub use race::Race;
+pub use within::Within;
