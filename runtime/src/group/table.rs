@@ -7,8 +7,9 @@
 //!
 //! Children reuse numbers, so a late wake for a finished child may find its successor. The generation tells them
 //! apart: a wake for another than the one that is there is ignored. While a child is polled for the first time its owner
-//! has not said yet which it is ([`started`](Groups::started) comes after, since most that are ready at once never
-//! need a row); so a wake for a number with nobody there is queued, whoever it is for: at worst one spurious poll.
+//! has not said yet which it is ([`started`](Groups::started) comes after, since those that are ready at once never
+//! need a row); so a wake for a number with nobody there is queued, and judged when its turn comes. If there were two, for
+//! different generations, it counts as one for any: at worst one spurious poll.
 //!
 //! # The parent
 //!
@@ -31,6 +32,8 @@ const IDLE: u32 = u32::MAX;
 const END: u32 = IDLE - 1;
 /// The generation where there is no child.
 const NOBODY: u8 = 0;
+/// In place of the generation that was woken: there were several.
+const ANY: u8 = 0;
 
 /// The last generation before they start again at 1.
 const LAST_GENERATION: u8 = ((1u32 << CHILD_GENERATION_BITS) - 1) as u8;
@@ -102,6 +105,8 @@ struct Child {
     polled_at: u32,
     /// Its generation; `NOBODY` if there is no child.
     generation: u8,
+    /// The generation that was woken, or `ANY`, if it is queued.
+    woken: u8,
 }
 
 /// A child, for a dump.
@@ -113,7 +118,7 @@ pub(crate) struct ChildFacts {
 }
 
 impl Child {
-    const NONE: Child = Child { next: IDLE, index: 0, polled_at: 0, generation: NOBODY };
+    const NONE: Child = Child { next: IDLE, index: 0, polled_at: 0, generation: NOBODY, woken: ANY };
 
     #[inline]
     fn is_queued(&self) -> bool {
@@ -234,9 +239,16 @@ impl Groups {
     pub(crate) fn push(&mut self, group: u32, number: u32, generation: u8) -> Option<Waker> {
         let row = self.rows.get_mut(group as usize)?;
         let child = row.children.get_mut(number as usize)?;
-        if child.is_queued() || (child.generation != generation && child.generation != NOBODY) {
+        if child.generation != generation && child.generation != NOBODY {
             return None;
         }
+        if child.is_queued() {
+            if child.woken != generation {
+                child.woken = ANY;
+            }
+            return None;
+        }
+        child.woken = generation;
         child.next = END;
         if row.head == END {
             row.head = number;
@@ -259,14 +271,18 @@ impl Groups {
     #[inline]
     pub(super) fn pop(&mut self, group: u32) -> Option<u32> {
         let row = &mut self.rows[group as usize];
-        let number = row.head;
-        if number == END {
-            return None;
+        loop {
+            let number = row.head;
+            if number == END {
+                return None;
+            }
+            let child = &mut row.children[number as usize];
+            row.head = std::mem::replace(&mut child.next, IDLE);
+            if child.woken == child.generation || child.woken == ANY || child.generation == NOBODY {
+                child.polled_at = self.now;
+                return Some(number);
+            }
         }
-        let child = &mut row.children[number as usize];
-        row.head = std::mem::replace(&mut child.next, IDLE);
-        child.polled_at = self.now;
-        Some(number)
     }
 
     /// A child was polled for the first time, and waits. It stays queued if it was woken meanwhile.
@@ -274,7 +290,7 @@ impl Groups {
     pub(super) fn started(&mut self, group: u32, number: u32, generation: u8, index: usize) {
         let polled_at = self.now;
         let child = &mut self.rows[group as usize].children[number as usize];
-        *child = Child { next: child.next, index: index as u32, polled_at, generation };
+        *child = Child { index: index as u32, polled_at, generation, ..*child };
     }
 
     /// A child that had been started is gone, or there was none.
