@@ -61,6 +61,13 @@ impl Clock {
         }
     }
 
+    /// How long the runtime has been there at its last reading, in milliseconds. After 49 days it begins again at 0.
+    pub(crate) fn milliseconds(&self) -> u32 {
+        let since =
+            self.read.get().zip(self.start.get()).map(|(read, start)| read.saturating_duration_since(start));
+        since.map_or(0, |since| since.as_millis() as u32)
+    }
+
     /// Whether the last reading was at this deadline or after it.
     #[inline]
     pub(crate) fn has_passed(&self, deadline: Instant) -> bool {

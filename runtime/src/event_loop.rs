@@ -32,9 +32,11 @@ use std::time::{Duration, Instant};
 use mio::Token;
 
 use crate::contain::contain;
+use crate::dump::collect;
 use crate::local::Local;
 use crate::mailbox::{Command, Letter, Receiver};
 use crate::reactor::Reactor;
+use crate::stall::GRACE;
 use crate::task::BUDGET;
 use crate::{wake, waker};
 
@@ -68,7 +70,10 @@ impl EventLoop {
                 if local.take_main() {
                     local.counters.polls.add(1);
                     local.set_budget(BUDGET);
-                    if let Poll::Ready(output) = main.as_mut().poll(&mut cx) {
+                    local.set_main_runs(true);
+                    let poll = main.as_mut().poll(&mut cx);
+                    local.set_main_runs(false);
+                    if let Poll::Ready(output) = poll {
                         local.note_busy(busy_since);
                         return output;
                     }
@@ -98,6 +103,7 @@ impl EventLoop {
             fire_due(local);
             self.wait_for_events(local);
             busy_since = local.clock_now_real();
+            local.note_time();
         }
     }
 
@@ -124,22 +130,33 @@ impl EventLoop {
     /// Step 5: events of sockets.
     fn wait_for_events(&mut self, local: &Local) {
         self.receiver.publish(local.metrics());
+        let next_stall = local.report_stalled();
         let sleeps = !local.has_ready() && self.receiver.lie_down();
-        let timeout = if sleeps { self.time_to_sleep(local) } else { Some(Duration::ZERO) };
+        let timeout = if sleeps { self.time_to_sleep(local, next_stall) } else { Some(Duration::ZERO) };
         local.counters.parks.add(u64::from(timeout != Some(Duration::ZERO)));
         self.reactor.wait_for_events(local, timeout);
         if sleeps {
             self.receiver.get_up();
+            let is_virtual = local.clock.is_virtual();
+            if is_virtual && timeout == Some(GRACE) && local.is_all_asleep() && self.receiver.is_empty() {
+                local.all_asleep();
+            }
         }
     }
 
-    /// Until the next timer. With a virtual clock: not at all, unless a thread of the pool is at work; if nothing
-    /// else can run, the clock leaps to the next timer instead.
-    fn time_to_sleep(&self, local: &Local) -> Option<Duration> {
-        let next = local.timers.borrow().next_turn()?;
+    /// Until the next timer, or the next look for stalled gathers. With a virtual clock: not at all, unless a thread of the
+    /// pool is at work; if nothing else can run, the clock leaps there instead.
+    fn time_to_sleep(&self, local: &Local, next_stall: Option<Duration>) -> Option<Duration> {
+        let next = local.timers.borrow().next_turn();
+        let now = local.clock.now();
         if !local.clock.is_virtual() {
-            return Some(local.clock.time_until(next, local.clock.now()));
+            let until_timer = next.map(|next| local.clock.time_until(next, now));
+            return until_timer.into_iter().chain(next_stall).min();
         }
+        let stall_tick = next_stall.map(|until| local.clock.tick_at(now + until));
+        let Some(next) = next.into_iter().chain(stall_tick).min() else {
+            return local.is_all_asleep().then_some(GRACE);
+        };
         let pool_is_busy = local.pool.borrow().as_ref().is_some_and(|pool| pool.is_busy());
         if pool_is_busy {
             return None;
@@ -187,6 +204,8 @@ fn obey(local: &Local, command: Command) {
             local.change_task(command);
         }
         Command::Run(run) => contain(run),
+        // Who asked may have given up.
+        Command::Dump(answer) => drop(answer.send(collect(local))),
     }
 }
 

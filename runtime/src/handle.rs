@@ -4,20 +4,22 @@
 
 use std::fmt;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use pin_project_lite::pin_project;
 
 use crate::contain::contain;
+use crate::dump::{Dump, Status, collect};
 use crate::local::{self, Local};
 use crate::mailbox::{self, Command, RuntimeId};
 use crate::metrics::Metrics;
 use crate::oneshot::{Receiver, Sender, oneshot};
-use crate::task::{Canceller, TaskError, try_spawn};
+use crate::task::{Canceller, TaskError, spawn_from};
 
 /// A runtime, to be reached from any thread. It is a number: cloning it is free, and it keeps nothing alive.
 ///
@@ -62,12 +64,14 @@ impl Handle {
     ///
     /// If the runtime is gone, ends first, or has as many tasks as it may, the closure or the future is dropped and the
     /// task gives [`TaskError::is_cancelled`].
+    #[track_caller]
     pub fn spawn<F, M>(&self, make: M) -> RemoteTask<F::Output>
     where
         M: FnOnce() -> F + Send + 'static,
         F: Future + 'static,
         F::Output: Send + 'static,
     {
+        let spawned_at = Location::caller();
         let (sender, receiver) = oneshot();
         let link = Arc::new(Mutex::new(Link::Sent));
         let there = link.clone();
@@ -80,7 +84,8 @@ impl Handle {
                 Err(payload) => return sender.send(Err(TaskError::panic(payload))),
             };
             // If there is no room for it, it is dropped, and with it the sender, which tells the receiver.
-            let Ok(task) = try_spawn(Forward { future: Some(future), sender: Some(sender) }) else { return };
+            let forward = Forward { future: Some(future), sender: Some(sender) };
+            let Ok(task) = spawn_from(forward, spawned_at) else { return };
             let mut link = there.lock();
             if matches!(*link, Link::Sent) {
                 *link = Link::Started(task.canceller());
@@ -97,7 +102,36 @@ impl Handle {
     pub fn metrics(&self) -> Metrics {
         local::with_home(self.runtime, Local::metrics).unwrap_or_else(|| mailbox::metrics(self.runtime))
     }
+
+    /// What the runtime is doing: see [`dump()`](crate::dump()). From another thread it waits until the loop there comes round,
+    /// for a second at most; the [`status`](Dump::status) says whether it did.
+    ///
+    /// ```
+    /// use gather_runtime::{Handle, sleep};
+    /// use std::time::Duration;
+    ///
+    /// gather_runtime::run(async {
+    ///     let handle = Handle::current();
+    ///     let task = gather_runtime::spawn(sleep(Duration::from_secs(60))).named("once a minute");
+    ///     let dump = gather_runtime::spawn_blocking(move || handle.dump()).await.unwrap();
+    ///     assert!(dump.to_string().contains("task \"once a minute\""), "{dump}");
+    ///     drop(task);
+    /// });
+    /// ```
+    pub fn dump(&self) -> Dump {
+        if let Some(dump) = local::with_home(self.runtime, collect) {
+            return dump;
+        }
+        let (sender, receiver) = mpsc::channel();
+        if mailbox::send(self.runtime, Command::Dump(sender)).is_err() {
+            return Dump::without(Status::NoRuntime);
+        }
+        receiver.recv_timeout(MOST_PATIENCE).unwrap_or_else(|_| Dump::without(Status::NoAnswer))
+    }
 }
+
+/// How long a thread waits for another's dump.
+const MOST_PATIENCE: Duration = Duration::from_secs(1);
 
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

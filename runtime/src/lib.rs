@@ -36,7 +36,7 @@
 //! | 8 | `reactor.rs`, `source.rs`, `net/` | sockets |
 //! | 9 | `oneshot.rs`, `blocking.rs` | threads for what blocks |
 //! | 10 | `mailbox.rs`, `doorbell.rs`, `handle.rs` | other threads |
-//! | 11 | `event_loop.rs`, `runtime.rs` | the loop, and its start and end |
+//! | 11 | `dump/`, `stall.rs`, `event_loop.rs`, `runtime.rs` | the loop, its start and end, and a look into it |
 //! | 12 | `metrics.rs`, `contain.rs`, `compat/` | counters, panics, and the traits of other libraries |
 //!
 //! # Limits
@@ -64,6 +64,7 @@ mod clock;
 mod compat;
 mod contain;
 mod doorbell;
+pub mod dump;
 mod event_loop;
 pub mod group;
 mod handle;
@@ -76,6 +77,7 @@ mod oneshot;
 mod reactor;
 mod runtime;
 mod source;
+mod stall;
 mod task;
 mod time;
 mod wake;
@@ -85,6 +87,7 @@ mod wheel;
 pub use blocking::{BlockingTask, spawn_blocking};
 #[cfg(feature = "hyper")]
 pub use compat::hyper;
+pub use dump::{Dump, dump};
 pub use handle::{Handle, RemoteTask};
 pub use metrics::Metrics;
 pub use net::{TcpListener, TcpStream};

@@ -16,6 +16,7 @@ use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Duration;
 
 use crate::blocking::Pool;
 use crate::clock::Clock;
@@ -40,8 +41,16 @@ pub(crate) struct Local {
     main_woken: Cell<bool>,
     /// Which main future of this runtime; wakers of earlier ones do not wake this one.
     main_generation: Cell<u32>,
+    /// When the loop last looked at the clock, in milliseconds since the runtime was made.
+    now: Cell<u32>,
+    /// How often the main future was polled, and when last.
+    main_polled: Cell<(u64, u32)>,
+    /// Whether it is being polled.
+    main_runs: Cell<bool>,
     /// What is left of the budget of the task that is polled now.
     budget: Cell<u32>,
+    /// After which time a gather that is not polled is reported.
+    stall_after: Cell<Option<Duration>>,
     /// Who is woken at the end of the turn.
     deferred: RefCell<Vec<Waker>>,
     /// Whether anybody is.
@@ -70,7 +79,11 @@ impl Local {
             id: Cell::new(RuntimeId::NONE),
             main_woken: Cell::new(false),
             main_generation: Cell::new(0),
+            now: Cell::new(0),
+            main_polled: Cell::new((0, 0)),
+            main_runs: Cell::new(false),
             budget: Cell::new(0),
+            stall_after: Cell::new(None),
             deferred: RefCell::new(Vec::new()),
             has_deferred: Cell::new(false),
             tasks: RefCell::new(Tasks::new()),
@@ -88,7 +101,11 @@ impl Local {
         self.id.swap(&other.id);
         self.main_woken.swap(&other.main_woken);
         self.main_generation.swap(&other.main_generation);
+        self.now.swap(&other.now);
+        self.main_polled.swap(&other.main_polled);
+        self.main_runs.swap(&other.main_runs);
         self.budget.swap(&other.budget);
+        self.stall_after.swap(&other.stall_after);
         self.deferred.swap(&other.deferred);
         self.has_deferred.swap(&other.has_deferred);
         self.tasks.swap(&other.tasks);
@@ -123,6 +140,8 @@ impl Local {
         let generation = self.main_generation.get().wrapping_add(1);
         self.main_generation.set(generation);
         self.main_woken.set(true);
+        self.main_polled.set((0, self.now.get()));
+        self.main_runs.set(false);
         Id::new(self.id.get().number(), Target::Task { row: MAIN, generation })
     }
 
@@ -154,6 +173,39 @@ impl Local {
     #[inline]
     pub(crate) fn has_ready(&self) -> bool {
         self.main_woken.get() || self.tasks.borrow().has_ready() || self.has_deferred.get()
+    }
+
+    /// A poll of the main future begins, or has ended.
+    pub(crate) fn set_main_runs(&self, runs: bool) {
+        self.main_runs.set(runs);
+        if runs {
+            self.main_polled.set((self.main_polled.get().0 + 1, self.now.get()));
+        }
+    }
+
+    pub(crate) fn is_main_running(&self) -> bool {
+        self.main_runs.get()
+    }
+
+    /// How often the main future was polled, and when last.
+    pub(crate) fn main_polled(&self) -> (u64, u32) {
+        self.main_polled.get()
+    }
+
+    pub(crate) fn set_stall_after(&self, after: Option<Duration>) {
+        self.stall_after.set(after);
+    }
+
+    pub(crate) fn stall_after(&self) -> Option<Duration> {
+        self.stall_after.get()
+    }
+
+    /// The clock has been read: what is polled from here on is polled at this time.
+    pub(crate) fn note_time(&self) {
+        let milliseconds = self.clock.milliseconds();
+        self.now.set(milliseconds);
+        self.tasks.borrow_mut().set_now(milliseconds);
+        self.groups.borrow_mut().set_now(milliseconds);
     }
 
     #[inline]

@@ -15,12 +15,13 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, mpsc};
 
 use crossbeam_queue::SegQueue;
 use parking_lot::Mutex;
 
 use crate::doorbell::Doorbell;
+use crate::dump::Dump;
 use crate::id::{Id, MAX_RUNTIMES, Target};
 use crate::metrics::Metrics;
 
@@ -64,6 +65,8 @@ pub(crate) enum Command {
     DetachTask { row: u32, serial: u64 },
     /// Run this on the runtime's thread: a spawn.
     Run(Box<dyn FnOnce() + Send>),
+    /// Take a dump, and send it.
+    Dump(mpsc::Sender<Dump>),
 }
 
 /// What other threads can reach of a runtime.

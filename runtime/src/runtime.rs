@@ -7,6 +7,7 @@ use std::fmt;
 use std::future::IntoFuture;
 use std::io;
 use std::pin::pin;
+use std::time::Duration;
 
 use crate::blocking::Pool;
 use crate::contain::contain;
@@ -160,6 +161,7 @@ pub struct Builder {
     event_capacity: usize,
     virtual_clock: bool,
     shuffle: Option<u64>,
+    stall_warning: Option<Duration>,
 }
 
 impl Default for Builder {
@@ -177,6 +179,7 @@ impl Builder {
             event_capacity: 256,
             virtual_clock: false,
             shuffle: None,
+            stall_warning: None,
         }
     }
 
@@ -205,6 +208,10 @@ impl Builder {
     /// code that waits. While a thread of the blocking pool is at work it does not leap. It knows nothing of what
     /// goes on outside, so a timeout around a real socket may be over before the peer had a chance.
     ///
+    /// When nothing can ever run again, a run panics with "all tasks are asleep" and a [`dump`](crate::dump()) instead of
+    /// waiting for ever: when nothing is ready, no timer is set, no socket is open, no thread of the pool is at work, and no
+    /// other thread wakes anything for a second of real time.
+    ///
     /// ```
     /// use gather_runtime::{Builder, now, sleep};
     /// use std::time::Duration;
@@ -229,6 +236,17 @@ impl Builder {
         self
     }
 
+    /// Warns, once for each, of gathers (and scopes, streams and so on) that hold children which were woken `after` ago and which
+    /// nobody has polled since: with a message and a [`dump`](crate::dump()) on the standard error. Either a poll took
+    /// that long, or somebody holds the gather without awaiting it (as `select!` over `&mut gather` does while its handler
+    /// runs), and then a child may hold the lock that the handler waits for, for ever. Default: no warning.
+    ///
+    /// With it the loop looks at every gather each time before it sleeps.
+    pub fn stall_warning(mut self, after: Duration) -> Builder {
+        self.stall_warning = Some(after);
+        self
+    }
+
     /// Makes the runtime.
     ///
     /// # Errors
@@ -242,6 +260,7 @@ impl Builder {
         let local = Local::new();
         local.set_id(id);
         local.clock.start(self.virtual_clock);
+        local.set_stall_after(self.stall_warning);
         local.tasks.borrow_mut().configure(self.max_tasks, self.shuffle);
         local.sources.borrow_mut().configure(registry);
         let waits_for_idle = if self.virtual_clock { id } else { RuntimeId::NONE };

@@ -7,7 +7,6 @@
 //!
 //! Next: [`table`].
 
-#[allow(dead_code, reason = "a dump reads the rest")]
 mod table;
 
 use std::borrow::Cow;
@@ -19,7 +18,7 @@ use crate::mailbox::{self, Command, RuntimeId};
 use crate::waker;
 
 pub use table::next_generation;
-pub(crate) use table::{Groups, Label};
+pub(crate) use table::{ChildFacts, Groups, Label, Row as GroupRow};
 
 /// A set of children that share one parent, for those who write combinators. (Users of `gather` need not know.)
 ///

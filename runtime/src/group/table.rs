@@ -80,8 +80,10 @@ pub(crate) struct Row {
     pub(crate) polls: u64,
     /// When it was polled last.
     pub(crate) polled_at: u32,
-    /// Whether a stall of it was reported.
-    pub(crate) is_reported: bool,
+    /// When a child was queued and none was before.
+    woken_at: u32,
+    /// Whether it was reported that nobody polls it.
+    is_reported: bool,
 }
 
 /// What a group is, and its name.
@@ -138,6 +140,7 @@ impl Row {
             done: 0,
             polls: 0,
             polled_at: 0,
+            woken_at: 0,
             is_reported: false,
         }
     }
@@ -145,11 +148,6 @@ impl Row {
     /// Whom the group wakes.
     pub(crate) fn parent(&self) -> Option<&Waker> {
         self.parent.as_ref()
-    }
-
-    /// Whether a child waits to be polled.
-    pub(crate) fn has_woken(&self) -> bool {
-        self.head != END
     }
 
     /// The children that are there.
@@ -176,8 +174,26 @@ impl Groups {
         self.rows.iter().map(|(number, row)| (number as u32, row))
     }
 
-    pub(crate) fn rows_mut(&mut self) -> impl Iterator<Item = &mut Row> {
-        self.rows.iter_mut().map(|(_, row)| row)
+    /// Whether this child is there.
+    pub(crate) fn has_child(&self, group: u32, number: u32, generation: u8) -> bool {
+        let child = self.rows.get(group as usize).and_then(|row| row.children.get(number as usize));
+        child.is_some_and(|child| child.generation == generation)
+    }
+
+    /// Looks for groups whose children were woken `after` milliseconds ago or more and are not polled, and that were not
+    /// reported. Says whether there are any; and, if there are others that may become so, in how many milliseconds.
+    pub(crate) fn find_stalled(&mut self, after: u32) -> (bool, Option<u32>) {
+        let mut is_any = false;
+        let mut next = None;
+        for (_, row) in self.rows.iter_mut().filter(|(_, row)| row.head != END && !row.is_reported) {
+            let left = after.saturating_sub(self.now.wrapping_sub(row.woken_at));
+            if left == 0 {
+                (is_any, row.is_reported) = (true, true);
+            } else {
+                next = Some(next.map_or(left, |next: u32| next.min(left)));
+            }
+        }
+        (is_any, next)
     }
 
     /// The loop has looked at the clock.
@@ -252,6 +268,7 @@ impl Groups {
         child.next = END;
         if row.head == END {
             row.head = number;
+            row.woken_at = self.now;
         } else {
             row.children[row.tail as usize].next = number;
         }

@@ -2,15 +2,18 @@
 //!
 //! Next: [`wheel`](crate::wheel), where time begins.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::cell::{AnyTask, Cell};
 use super::error::{SpawnError, TaskError};
-use super::table::{Key, Leftover, Tasks};
+use super::row::{Key, Leftover};
+use super::table::Tasks;
 use crate::local::{self, Local};
 use crate::mailbox::{self, Command, RuntimeId};
 use crate::waker;
@@ -36,7 +39,7 @@ pub fn spawn<F: Future + 'static>(future: F) -> Task<F::Output> {
     if !has_room() {
         no_room();
     }
-    Task::new(insert(Cell::boxed(future)))
+    Task::new(insert(Cell::boxed(future), Location::caller()))
 }
 
 /// Starts a task, as [`spawn`] does, unless the runtime has as many as [`Builder::max_tasks`] allows.
@@ -64,10 +67,20 @@ pub fn spawn<F: Future + 'static>(future: F) -> Task<F::Output> {
 #[inline]
 #[track_caller]
 pub fn try_spawn<F: Future + 'static>(future: F) -> Result<Task<F::Output>, SpawnError<F>> {
+    spawn_from(future, Location::caller())
+}
+
+/// As [`try_spawn`], for who says where it was called.
+#[inline]
+#[track_caller]
+pub(crate) fn spawn_from<F: Future + 'static>(
+    future: F,
+    spawned_at: &'static Location<'static>,
+) -> Result<Task<F::Output>, SpawnError<F>> {
     if !has_room() {
         return Err(SpawnError { future, max_tasks: max_tasks() });
     }
-    Ok(Task::new(insert(Cell::boxed(future))))
+    Ok(Task::new(insert(Cell::boxed(future), spawned_at)))
 }
 
 #[inline(always)]
@@ -84,8 +97,8 @@ fn max_tasks() -> usize {
 /// Adds a task. It is in its box already: a large future is not to be passed from function to function, because a build
 /// without optimisation copies it each time, and the stack is only so large.
 #[inline(always)] // a `Reference` does not fit two registers: see `Row`
-fn insert(task: AnyTask) -> Reference {
-    let key = local::with(|local| local.tasks.borrow_mut().insert(task));
+fn insert(task: AnyTask, spawned_at: &'static Location<'static>) -> Reference {
+    let key = local::with(|local| local.tasks.borrow_mut().insert(task, spawned_at));
     Reference { runtime: local::with(Local::id), key }
 }
 
@@ -173,6 +186,14 @@ impl<T> Task<T> {
     #[inline(always)]
     fn new(reference: Reference) -> Task<T> {
         Task { reference, taken: false, output: PhantomData }
+    }
+
+    /// Names the task in a [`dump`](crate::dump()). (It may be named on the thread of its runtime; elsewhere this does nothing.)
+    pub fn named(self, name: impl Into<Cow<'static, str>>) -> Task<T> {
+        let Reference { runtime, key } = self.reference;
+        let name = name.into();
+        local::with_home(runtime, |local| local.tasks.borrow_mut().set_name(key, name));
+        self
     }
 
     /// Lets the task go on alone. Its output is dropped, and a panic in it is only reported by the panic hook.
@@ -297,6 +318,12 @@ impl fmt::Debug for Canceller {
 /// The number of a task: see [`Task::id`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TaskId(Reference);
+
+impl TaskId {
+    pub(crate) fn new(runtime: RuntimeId, key: Key) -> TaskId {
+        TaskId(Reference { runtime, key })
+    }
+}
 
 impl fmt::Display for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

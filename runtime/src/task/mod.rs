@@ -12,19 +12,22 @@
 //!   3  finished after the handle was dropped or detached: nothing is kept
 //! ```
 //!
-//! [`table`] is the table of rows and the ready queue, [`cell`] the box that holds first the future and then its
+//! [`row`] is what is known of a task, [`table`] has the rows and the ready queue, [`cell`] the box that holds first the future and then its
 //! output, [`handle`] what the user holds, [`error`] what can go wrong.
 //!
-//! Next: [`table`].
+//! Next: [`row`].
 
 mod cell;
 mod error;
 mod handle;
+mod row;
 mod run;
 mod shuffle;
 mod table;
 
 pub use error::{SpawnError, TaskError};
+pub(crate) use handle::spawn_from;
 pub use handle::{Canceller, Task, TaskId, spawn, try_spawn};
+pub(crate) use row::{Key, Row, Stage};
 pub(crate) use run::{BUDGET, Discarded};
 pub(crate) use table::Tasks;

@@ -11,7 +11,7 @@ use std::mem::ManuallyDrop;
 use std::task::{Context, Poll};
 
 use super::cell::AnyTask;
-use super::table::{Key, Leftover};
+use super::row::{Key, Leftover};
 use crate::contain::contain;
 use crate::id::{Id, Target, task_generation};
 use crate::local::Local;
@@ -136,7 +136,7 @@ impl Local {
         /// from ending. After so many rounds what is left is leaked.
         const MOST_ROUNDS: usize = 10_000;
         for _ in 0..MOST_ROUNDS {
-            let keys = self.tasks.borrow().keys();
+            let keys: Vec<_> = self.tasks.borrow().rows().map(|(key, _)| key).collect();
             if keys.is_empty() {
                 return;
             }

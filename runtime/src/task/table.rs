@@ -5,20 +5,15 @@
 //!
 //! Next: [`shuffle`](super::shuffle), then [`cell`](super::cell).
 
-use std::collections::VecDeque;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, VecDeque};
+use std::panic::Location;
 use std::task::Waker;
 
 use super::cell::AnyTask;
+use super::row::{Key, Leftover, Row, Stage};
 use super::shuffle::shuffle;
 use crate::id::{self, MAIN};
-
-/// Where a task is, and which one it was: a key of a task that is gone matches nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Key {
-    pub(crate) row: u32,
-    /// Never used twice in one runtime.
-    pub(crate) serial: u64,
-}
 
 /// The tasks of one runtime.
 pub(crate) struct Tasks {
@@ -36,55 +31,12 @@ pub(crate) struct Tasks {
     serial: u64,
     /// The most rows that there may be.
     max: usize,
+    /// When the loop last looked at the clock, in milliseconds.
+    now: u32,
+    /// The names of the few tasks that have one, by their rows.
+    names: BTreeMap<u32, Cow<'static, str>>,
     /// The state of the generator that shuffles the ready queue, in tests that ask for it.
     shuffle: Option<u64>,
-}
-
-/// One task.
-///
-/// A row is changed in place, field by field, and each field fits two registers. Moved as a whole, it is read in
-/// pieces of other sizes than it was just written in, for which the processor waits: a spawn and its await took
-/// 240 cycles so, and take 100.
-struct Row {
-    /// Never used twice; 0 in a free row.
-    serial: u64,
-    /// The future or its output, unless it is being polled or was cancelled.
-    task: Option<AnyTask>,
-    /// Whom to wake when it is finished.
-    awaiter: Option<Waker>,
-    stage: Stage,
-    /// Whether it is on the ready queue.
-    queued: bool,
-    /// Whether a handle can still take the output.
-    has_handle: bool,
-}
-
-/// The life of a task: see the diagram in [`task`](super).
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// There is no task.
-    Free,
-    Idle,
-    Running,
-    /// Being polled, and to be dropped after that.
-    RunningCancelled,
-    Finished,
-    Cancelled,
-}
-
-impl Stage {
-    fn is_over(self) -> bool {
-        matches!(self, Stage::Finished | Stage::Cancelled | Stage::Free)
-    }
-}
-
-/// What a task leaves behind for the caller to drop and to wake, when the table is not borrowed. It does that
-/// when it is dropped itself; fields are dropped in order, so the destructor runs first.
-#[derive(Default)]
-#[must_use = "dropping it runs a user's code: do that when nothing is borrowed"]
-pub(super) struct Leftover {
-    pub(super) task: Option<AnyTask>,
-    pub(super) awaiter: Option<Waker>,
 }
 
 impl Tasks {
@@ -96,6 +48,8 @@ impl Tasks {
             ready: VecDeque::new(),
             serial: 0,
             max: MAIN as usize,
+            now: 0,
+            names: BTreeMap::new(),
             shuffle: None,
         }
     }
@@ -120,7 +74,7 @@ impl Tasks {
 
     /// Adds a task, ready to be polled.
     #[inline(always)]
-    pub(super) fn insert(&mut self, task: AnyTask) -> Key {
+    pub(super) fn insert(&mut self, task: AnyTask, spawned_at: &'static Location<'static>) -> Key {
         self.serial += 1;
         self.alive += 1;
         let row = self.free.pop().unwrap_or_else(|| self.add_row());
@@ -130,6 +84,9 @@ impl Tasks {
         place.stage = Stage::Idle;
         place.queued = true;
         place.has_handle = true;
+        place.polls = 0;
+        place.polled_at = self.now;
+        place.spawned_at = spawned_at;
         self.ready.push_back(row);
         Key { row, serial: self.serial }
     }
@@ -145,15 +102,7 @@ impl Tasks {
             }
         }
         assert!(self.rows.len() < MAIN as usize, "gather: this runtime has as many tasks as it can");
-        let free = Row {
-            serial: 0,
-            task: None,
-            awaiter: None,
-            stage: Stage::Free,
-            queued: false,
-            has_handle: false,
-        };
-        self.rows.push(free);
+        self.rows.push(Row::free());
         (self.rows.len() - 1) as u32
     }
 
@@ -185,6 +134,9 @@ impl Tasks {
         place.serial = 0;
         place.stage = Stage::Free;
         self.alive -= 1;
+        if !self.names.is_empty() {
+            self.names.remove(&row);
+        }
         if !place.queued {
             self.free.push(row);
         }
@@ -235,6 +187,8 @@ impl Tasks {
     pub(super) fn start(&mut self, row: u32) -> Option<AnyTask> {
         let task = &mut self.rows[row as usize];
         task.stage = Stage::Running;
+        task.polls = task.polls.wrapping_add(1);
+        task.polled_at = self.now;
         task.task.take()
     }
 
@@ -340,9 +294,31 @@ impl Tasks {
         task
     }
 
-    /// Every task that is there now, for a runtime that ends.
-    pub(crate) fn keys(&self) -> Vec<Key> {
+    /// The loop has looked at the clock.
+    pub(crate) fn set_now(&mut self, milliseconds: u32) {
+        self.now = milliseconds;
+    }
+
+    /// Names a task that is there.
+    pub(super) fn set_name(&mut self, key: Key, name: Cow<'static, str>) {
+        if self.get_mut(key).is_some() {
+            self.names.insert(key.row, name);
+        }
+    }
+
+    pub(crate) fn name(&self, row: u32) -> Option<Cow<'static, str>> {
+        self.names.get(&row).cloned()
+    }
+
+    /// The task that has this row.
+    pub(crate) fn key_of(&self, row: u32) -> Option<Key> {
+        let serial = self.rows.get(row as usize)?.serial;
+        (serial != 0).then_some(Key { row, serial })
+    }
+
+    /// The rows of all tasks that are there now.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (Key, &Row)> {
         let rows = self.rows.iter().zip(0..).filter(|(task, _)| task.stage != Stage::Free);
-        rows.map(|(task, row)| Key { row, serial: task.serial }).collect()
+        rows.map(|(task, row)| (Key { row, serial: task.serial }, task))
     }
 }

@@ -1,0 +1,87 @@
+//! One row of the table of tasks, and what is taken out of it.
+//!
+//! Next: [`table`](super::table).
+
+use std::panic::Location;
+use std::task::Waker;
+
+use super::cell::AnyTask;
+
+/// Where a task is, and which one it was: a key of a task that is gone matches nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    pub(crate) row: u32,
+    /// Never used twice in one runtime.
+    pub(crate) serial: u64,
+}
+
+/// One task.
+///
+/// A row is changed in place, field by field, and each field fits two registers. Moved as a whole, it is read in
+/// pieces of other sizes than it was just written in, for which the processor waits: a spawn and its await took
+/// 240 cycles so, and take 100.
+pub(crate) struct Row {
+    /// Never used twice; 0 in a free row.
+    pub(crate) serial: u64,
+    /// The future or its output, unless it is being polled or was cancelled.
+    pub(super) task: Option<AnyTask>,
+    /// Whom to wake when it is finished.
+    pub(crate) awaiter: Option<Waker>,
+    pub(crate) stage: Stage,
+    /// Whether it is on the ready queue.
+    pub(crate) queued: bool,
+    /// Whether a handle can still take the output.
+    pub(crate) has_handle: bool,
+    /// How often it was polled.
+    pub(crate) polls: u32,
+    /// When it was polled last (before that, when it was spawned).
+    pub(crate) polled_at: u32,
+    /// Where it was spawned.
+    pub(crate) spawned_at: &'static Location<'static>,
+}
+
+impl Row {
+    /// A row without a task.
+    #[track_caller]
+    pub(super) fn free() -> Row {
+        Row {
+            serial: 0,
+            task: None,
+            awaiter: None,
+            stage: Stage::Free,
+            queued: false,
+            has_handle: false,
+            polls: 0,
+            polled_at: 0,
+            spawned_at: Location::caller(),
+        }
+    }
+}
+
+/// The life of a task: see the diagram in [`task`](super).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// There is no task.
+    Free,
+    Idle,
+    Running,
+    /// Being polled, and to be dropped after that.
+    RunningCancelled,
+    Finished,
+    Cancelled,
+}
+
+impl Stage {
+    pub(super) fn is_over(self) -> bool {
+        matches!(self, Stage::Finished | Stage::Cancelled | Stage::Free)
+    }
+}
+
+/// What a task leaves behind for the caller to drop and to wake, when the table is not borrowed. It does that
+/// when it is dropped itself; fields are dropped in order, so the destructor runs first.
+#[derive(Default)]
+#[must_use = "dropping it runs a user's code: do that when nothing is borrowed"]
+pub(super) struct Leftover {
+    pub(super) task: Option<AnyTask>,
+    pub(super) awaiter: Option<Waker>,
+}
