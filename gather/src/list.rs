@@ -17,7 +17,7 @@ use std::task::{Context, Poll};
 use gather_runtime::group::Group;
 use pin_project_lite::pin_project;
 
-pub use crate::nested::{Clear, Flatten, Last, Link, List};
+pub use crate::nested::{Clear, Flatten, Last, Link, List, Step};
 use crate::panics::FirstPanic;
 use crate::policy::{Capture, FailFast};
 
@@ -82,9 +82,11 @@ pin_project! {
 
     impl<L, M> PinnedDrop for GatherList<L, M> where L: Clear {
         fn drop(this: Pin<&mut Self>) {
-            let mut panics = FirstPanic::default();
-            this.project().list.clear(&mut panics);
-            panics.resume();
+            if !this.is_over {
+                let mut panics = FirstPanic::default();
+                this.project().list.clear(&mut panics);
+                panics.resume();
+            }
         }
     }
 }
@@ -117,10 +119,12 @@ impl<L: List<M> + Clear, M> GatherList<L, M> {
             return Poll::Pending;
         }
         *this.is_over = true;
-        let mut panics = FirstPanic::default();
-        this.list.as_mut().clear(&mut panics);
+        if !matches!(result, Ok(Poll::Ready(Ok(_)))) {
+            let mut panics = FirstPanic::default();
+            this.list.as_mut().clear(&mut panics);
+            panics.forget();
+        } // else every child has finished, and its output was taken
         this.group.release();
-        panics.forget();
         result.unwrap_or_else(|panic| resume_unwind(panic))
     }
 }
@@ -133,33 +137,36 @@ fn advance<L: List<M>, M>(
     cx: &mut Context<'_>,
 ) -> Poll<Result<L::Kept, L::Error>> {
     group.poll(cx, |polling, first_generation| {
+        let mut in_order = 0..0;
         if let Some(first_generation) = first_generation {
             *generation = first_generation;
             polling.grow(L::COUNT);
-            for number in 0..L::COUNT {
-                polling.started(number, *generation, number as usize);
-                polling.push(number, *generation);
-            }
+            in_order = 0..L::COUNT;
         }
-        let done = |running: u32| (L::COUNT - running) as usize;
-        while let Some(number) = polling.next() {
+        loop {
+            // In the first poll each in turn; then those that were woken.
+            let first = in_order.next();
+            let Some(number) = first.or_else(|| polling.next()) else { break };
             let waker = ManuallyDrop::new(polling.waker(number, *generation)); // as in the engine
-            match list.as_mut().poll_child(number, &mut Context::from_waker(&waker)) {
-                Ok(false) => {}
-                Ok(true) => {
-                    *running -= 1;
-                    polling.ended(number);
+            match (list.as_mut().poll_child(number, &mut Context::from_waker(&waker)), first) {
+                (Ok(Step::Waits), Some(_)) => polling.started(number, *generation, number as usize),
+                (Ok(Step::Waits), None) => {}
+                (Ok(step), _) => {
+                    *running -= u32::from(matches!(step, Step::HasFinished));
+                    if first.is_none() {
+                        polling.ended(number);
+                    }
                 }
-                Err(error) => return Poll::Ready(Err(error)),
+                (Err(error), _) => return Poll::Ready(Err(error)),
             }
             if *running == 0 {
                 return Poll::Ready(Ok(list.take()));
             }
-            if !polling.spend(1) {
-                return polling.wait(true, done(*running));
+            if first.is_none() && !polling.spend(1) {
+                return polling.wait(true, (L::COUNT - *running) as usize);
             }
         }
-        polling.wait(false, done(*running))
+        polling.wait(false, (L::COUNT - *running) as usize)
     })
 }
 

@@ -56,14 +56,22 @@ pin_project! {
     }
 }
 
+/// What a poll of a child has led to.
+pub enum Step {
+    Waits,
+    HasFinished,
+    /// It had finished before.
+    IsGone,
+}
+
 impl<F: Future, K> Child<F, K> {
-    /// Polls the child if it runs, and says whether it has finished now.
-    fn poll<M>(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Result<bool, M::Error>
+    /// Polls the child if it runs.
+    fn poll<M>(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Result<Step, M::Error>
     where
         M: Judge<F::Output, Kept = K>,
     {
-        let ChildProjection::Running { future } = self.as_mut().project() else { return Ok(false) };
-        let Poll::Ready(output) = future.poll(cx) else { return Ok(false) };
+        let ChildProjection::Running { future } = self.as_mut().project() else { return Ok(Step::IsGone) };
+        let Poll::Ready(output) = future.poll(cx) else { return Ok(Step::Waits) };
         // The future is dropped before its output is judged, as in every gather.
         let output = Guarded::new(output);
         self.set(Child::Gone);
@@ -71,7 +79,7 @@ impl<F: Future, K> Child<F, K> {
             let kept = M::judge(output)?;
             self.set(Child::Kept { kept });
         }
-        Ok(true)
+        Ok(Step::HasFinished)
     }
 
     /// What was kept. Every child must have finished.
@@ -91,8 +99,8 @@ pub trait List<M> {
     /// How many they are.
     const COUNT: u32;
 
-    /// Polls the child with this number, and says whether it has finished now.
-    fn poll_child(self: Pin<&mut Self>, child: u32, cx: &mut Context<'_>) -> Result<bool, Self::Error>;
+    /// Polls the child with this number, if it runs.
+    fn poll_child(self: Pin<&mut Self>, child: u32, cx: &mut Context<'_>) -> Result<Step, Self::Error>;
     /// What was kept. Every child must have finished.
     fn take(self: Pin<&mut Self>) -> Self::Kept;
 }
@@ -144,7 +152,7 @@ where
     const COUNT: u32 = 1 + R::COUNT;
 
     #[inline]
-    fn poll_child(self: Pin<&mut Self>, child: u32, cx: &mut Context<'_>) -> Result<bool, Self::Error> {
+    fn poll_child(self: Pin<&mut Self>, child: u32, cx: &mut Context<'_>) -> Result<Step, Self::Error> {
         match child {
             0 => self.project().child.poll::<M>(cx),
             _ => self.project().rest.poll_child(child - 1, cx),
@@ -167,7 +175,7 @@ where
     const COUNT: u32 = 1;
 
     #[inline]
-    fn poll_child(self: Pin<&mut Self>, _: u32, cx: &mut Context<'_>) -> Result<bool, Self::Error> {
+    fn poll_child(self: Pin<&mut Self>, _: u32, cx: &mut Context<'_>) -> Result<Step, Self::Error> {
         self.project().child.poll::<M>(cx)
     }
 

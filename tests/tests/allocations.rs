@@ -8,9 +8,9 @@ use allocation_counter::{AllocationInfo, measure};
 use gather::{Runtime, Task, gather, spawn, yield_now};
 use gather_tests::children::{Control, children, poll_next_turn};
 
-/// A gather of ready futures allocates its list of chunks, one chunk, the queue of those that were woken, and the
-/// outputs. (Fail-fast mode makes the values of the results where these are.)
-const OF_A_GATHER: u64 = 4;
+/// A gather of ready futures allocates its list of chunks, one chunk, and the outputs. (Fail-fast mode makes the values of the
+/// results where these are. The first gather of a runtime also makes the queue of those that were woken, and leaves it.)
+const OF_A_GATHER: u64 = 3;
 
 /// A runtime whose tables have had their first growth.
 fn warm_runtime() -> Runtime {
@@ -18,6 +18,7 @@ fn warm_runtime() -> Runtime {
     runtime.block_on(async {
         let tasks: Vec<_> = (0..2000).map(|_| spawn(yield_now())).collect(); // all at once
         gather(tasks).await.unwrap();
+        gather([ready(())]).capture().await;
     });
     runtime
 }
@@ -30,7 +31,7 @@ fn measured<F: Future<Output = ()>>(runtime: &Runtime, future: F) -> AllocationI
 // ---- Gathers
 
 #[test]
-fn a_gather_of_ready_futures_allocates_four_times_for_a_hundred_as_for_a_million() {
+fn a_gather_of_ready_futures_allocates_three_times_for_a_hundred_as_for_a_million() {
     let runtime = warm_runtime();
     for count in [100, 10_000, 1_000_000] {
         let results = (0..count).map(|index: usize| ready(Ok::<_, std::io::Error>(index)));

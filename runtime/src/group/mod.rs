@@ -5,8 +5,9 @@
 //! children that were woken. So the combinator polls just those, in just that order, and a spurious poll of the
 //! combinator polls no child. The group holds no future and no pointer: a row number, and nothing more.
 //!
-//! Next: [`table`].
+//! Next: `row.rs`, then [`table`].
 
+mod row;
 mod table;
 
 use std::borrow::Cow;
@@ -17,8 +18,9 @@ use crate::local::{self, Local};
 use crate::mailbox::{self, Command, RuntimeId};
 use crate::waker;
 
+pub(crate) use row::{ChildFacts, Label, Row as GroupRow};
+pub(crate) use table::Groups;
 pub use table::next_generation;
-pub(crate) use table::{ChildFacts, Groups, Label, Row as GroupRow};
 
 /// A set of children that share one parent, for those who write combinators. (Users of `gather` need not know.)
 ///
@@ -108,21 +110,26 @@ impl Group {
         f: impl FnOnce(&Polling<'_>, Option<u8>) -> Poll<R>,
     ) -> Poll<R> {
         local::with_running("a gather", |local| {
-            let first_generation = if self.runtime == local.id() { None } else { Some(self.move_to(local)) };
-            local.set_parent(self.row, cx.waker());
+            let first_generation = if self.runtime == local.id() {
+                local.groups.borrow_mut().begin_poll(self.row);
+                None
+            } else {
+                Some(self.move_to(local))
+            };
             f(&Polling { local, group: self, parent: cx.waker() }, first_generation)
         })
     }
 
-    #[cold]
+    #[inline]
     fn move_to(&mut self, local: &Local) -> u8 {
         self.release();
-        let (row, first_generation) = local.groups.borrow_mut().insert(self.label.clone());
+        let (row, first_generation) = local.groups.borrow_mut().insert();
         (self.runtime, self.row) = (local.id(), row);
         first_generation
     }
 
     /// Gives the row back. Wakers of its children then wake nobody. Dropping the group does the same.
+    #[inline]
     pub fn release(&mut self) {
         let runtime = std::mem::replace(&mut self.runtime, RuntimeId::NONE);
         let row = self.row;
@@ -130,7 +137,8 @@ impl Group {
             return;
         }
         match local::with_home(runtime, |local| local.groups.borrow_mut().remove(row)) {
-            Some(row) => drop(row), // a foreign waker runs foreign code: nothing is borrowed here
+            // A foreign waker runs foreign code when it is dropped: nothing is borrowed here.
+            Some(parent) => drop(parent.map(waker::into_id)),
             None => drop(mailbox::send(runtime, Command::RemoveGroup(row))),
         }
     }
@@ -223,20 +231,14 @@ impl Polling<'_> {
     /// when others had their turn. A dump says how many children are `done`.
     #[inline]
     pub fn wait<R>(&self, more: bool, done: usize) -> Poll<R> {
-        if self.local.groups.borrow_mut().end_poll(self.group.row, more, done) {
-            self.parent.wake_by_ref();
+        let Polling { local, group, parent } = *self;
+        // A foreign waker runs foreign code when it is cloned or dropped: nothing is borrowed here.
+        let waker = waker::copy(parent);
+        let (again, stale) = local.groups.borrow_mut().end_poll(group.row, waker, &group.label, more, done);
+        let _ = stale.map(waker::into_id);
+        if again {
+            parent.wake_by_ref();
         }
         Poll::Pending
-    }
-}
-
-impl Local {
-    /// Remembers whom to wake, and that it is polling now.
-    #[inline]
-    fn set_parent(&self, row: u32, waker: &Waker) {
-        let parent = waker::copy(waker);
-        let stale = self.groups.borrow_mut().begin_poll(row, parent);
-        // A foreign waker runs foreign code when it is dropped: nothing is borrowed here.
-        let _ = stale.map(waker::into_id);
     }
 }

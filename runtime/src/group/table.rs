@@ -14,26 +14,21 @@
 //! # The parent
 //!
 //! `told` is set while the parent knows that it has to poll the group: from the first wake until the owner
-//! leaves a poll with an empty queue. So n children that are woken in a row wake their parent once.
+//! leaves a poll with an empty queue. So n children that are woken in a row wake their parent once. While the owner polls, the
+//! parent in the row is that of the poll before, which does no harm, because nobody looks at it.
+//!
+//! # Rows
+//!
+//! A row that is given back keeps the memory of a few children, for the next group. A gather whose children are all ready at
+//! once takes a row and gives it back, and has written nothing to it.
 //!
 //! Next: [`task`](crate::task), the other kind of row.
 
-use std::borrow::Cow;
 use std::task::Waker;
 
-use slab::Slab;
-
+use super::row::{ANY, Child, END, IDLE, Label, NOBODY, Row};
 use crate::id::{CHILD_GENERATION_BITS, MAX_GROUPS};
 use crate::waker;
-
-/// The next of a child that is not queued.
-const IDLE: u32 = u32::MAX;
-/// The next of the last child in the queue.
-const END: u32 = IDLE - 1;
-/// The generation where there is no child.
-const NOBODY: u8 = 0;
-/// In place of the generation that was woken: there were several.
-const ANY: u8 = 0;
 
 /// The last generation before they start again at 1.
 const LAST_GENERATION: u8 = ((1u32 << CHILD_GENERATION_BITS) - 1) as u8;
@@ -50,8 +45,10 @@ pub fn next_generation(generation: u8) -> u8 {
 
 /// The groups of one runtime.
 pub(crate) struct Groups {
-    /// A row for each group that is alive.
-    rows: Slab<Row>,
+    /// A row for each group that is alive, and free rows.
+    rows: Vec<Row>,
+    /// The free rows. The last one is used first, while it is in the cache.
+    free: Vec<u32>,
     /// What the children of the next group count their generations from, so that late wakes for a group that is
     /// gone rarely match one that took its row.
     next_generation: u8,
@@ -59,119 +56,21 @@ pub(crate) struct Groups {
     now: u32,
 }
 
-/// What the runtime knows of one group.
-#[repr(align(64))]
-pub(crate) struct Row {
-    /// The children, by their numbers.
-    children: Vec<Child>,
-    /// The first child in the queue, or `END`.
-    head: u32,
-    /// The last child in the queue; means nothing while the queue is empty.
-    tail: u32,
-    /// Whether the parent knows that there is something to poll.
-    told: bool,
-    /// Whom to wake when the first child is queued.
-    parent: Option<Waker>,
-    /// What the group is called in a dump.
-    pub(crate) label: Label,
-    /// How many children have given their outputs.
-    pub(crate) done: usize,
-    /// How often the group was polled.
-    pub(crate) polls: u64,
-    /// When it was polled last.
-    pub(crate) polled_at: u32,
-    /// When a child was queued and none was before.
-    woken_at: u32,
-    /// Whether it was reported that nobody polls it.
-    is_reported: bool,
-}
-
-/// What a group is, and its name.
-#[derive(Clone, Debug)]
-pub(crate) struct Label {
-    pub(crate) kind: &'static str,
-    pub(crate) name: Option<Cow<'static, str>>,
-}
-
-/// What the runtime knows of one child.
-///
-/// All that a wake and the poll after it change is in sixteen bytes, which lie in one line of the cache. (How often each child
-/// was polled is not counted: it would make a wake and a poll take 31 cycles, not 26.)
-#[derive(Clone)]
-struct Child {
-    /// Who is behind it in the queue; `IDLE` if it is not queued.
-    next: u32,
-    /// Its index in the input of its owner, as far as 32 bits go.
-    index: u32,
-    /// When it was polled last.
-    polled_at: u32,
-    /// Its generation; `NOBODY` if there is no child.
-    generation: u8,
-    /// The generation that was woken, or `ANY`, if it is queued.
-    woken: u8,
-}
-
-/// A child, for a dump.
-pub(crate) struct ChildFacts {
-    pub(crate) number: u32,
-    pub(crate) index: u32,
-    pub(crate) is_woken: bool,
-    pub(crate) polled_at: u32,
-}
-
-impl Child {
-    const NONE: Child = Child { next: IDLE, index: 0, polled_at: 0, generation: NOBODY, woken: ANY };
-
-    #[inline]
-    fn is_queued(&self) -> bool {
-        self.next != IDLE
-    }
-}
-
-impl Row {
-    fn new(label: Label) -> Row {
-        Row {
-            children: Vec::new(),
-            head: END,
-            tail: END,
-            told: false,
-            parent: None,
-            label,
-            done: 0,
-            polls: 0,
-            polled_at: 0,
-            woken_at: 0,
-            is_reported: false,
-        }
-    }
-
-    /// Whom the group wakes.
-    pub(crate) fn parent(&self) -> Option<&Waker> {
-        self.parent.as_ref()
-    }
-
-    /// The children that are there.
-    pub(crate) fn children(&self) -> impl Iterator<Item = ChildFacts> {
-        self.children.iter().zip(0..).filter(|(child, _)| child.generation != NOBODY).map(
-            |(child, number)| {
-                let &Child { index, polled_at, .. } = child;
-                ChildFacts { number, index, is_woken: child.is_queued(), polled_at }
-            },
-        )
-    }
-}
+/// How many children a free row has room for.
+const MOST_KEPT: usize = 64;
 
 impl Groups {
     pub(crate) const fn new() -> Groups {
-        Groups { rows: Slab::new(), next_generation: 1, now: 0 }
+        Groups { rows: Vec::new(), free: Vec::new(), next_generation: 1, now: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.rows.len()
+        self.rows.len() - self.free.len()
     }
 
+    /// The groups that have been polled.
     pub(crate) fn rows(&self) -> impl Iterator<Item = (u32, &Row)> {
-        self.rows.iter().map(|(number, row)| (number as u32, row))
+        (0..).zip(&self.rows).filter(|(_, row)| row.polls > 0)
     }
 
     /// Whether this child is there.
@@ -185,7 +84,8 @@ impl Groups {
     pub(crate) fn find_stalled(&mut self, after: u32) -> (bool, Option<u32>) {
         let mut is_any = false;
         let mut next = None;
-        for (_, row) in self.rows.iter_mut().filter(|(_, row)| row.head != END && !row.is_reported) {
+        let rows = self.rows.iter_mut().filter(|row| row.polls > 0);
+        for row in rows.filter(|row| row.head != END && !row.is_reported) {
             let left = after.saturating_sub(self.now.wrapping_sub(row.woken_at));
             if left == 0 {
                 (is_any, row.is_reported) = (true, true);
@@ -201,20 +101,60 @@ impl Groups {
         self.now = milliseconds;
     }
 
-    pub(super) fn insert(&mut self, label: Label) -> (u32, u8) {
+    /// Adds a group. Gives its row, and what its children count their generations from.
+    #[inline]
+    pub(super) fn insert(&mut self) -> (u32, u8) {
+        let group = self.free.pop().unwrap_or_else(|| self.add_row());
+        if self.rows[group as usize].head != END {
+            self.forget_wakes(group);
+        }
+        let generation = self.next_generation;
+        self.next_generation = next_generation(generation);
+        (group, generation)
+    }
+
+    #[cold]
+    fn add_row(&mut self) -> u32 {
         assert!(
             self.rows.len() < MAX_GROUPS,
             "gather: this runtime already has {MAX_GROUPS} gathers alive, which is the limit on this machine"
         );
-        let generation = self.next_generation;
-        self.next_generation = next_generation(generation);
-        (self.rows.insert(Row::new(label)) as u32, generation)
+        self.rows.push(Row::new());
+        (self.rows.len() - 1) as u32
     }
 
-    /// Removes a group. What is in its row is for the caller to drop when nothing is borrowed: its parent may be a foreign
-    /// waker.
-    pub(crate) fn remove(&mut self, group: u32) -> Option<Row> {
-        self.rows.try_remove(group as usize)
+    /// Late wakes for a group that is gone are in the queue of its row.
+    #[cold]
+    fn forget_wakes(&mut self, group: u32) {
+        let row = &mut self.rows[group as usize];
+        while row.head != END {
+            row.head = std::mem::replace(&mut row.children[row.head as usize].next, IDLE);
+        }
+    }
+
+    /// Removes a group. Its parent, which may be a foreign waker, is for the caller to drop when nothing is borrowed.
+    #[inline]
+    pub(crate) fn remove(&mut self, group: u32) -> Option<Waker> {
+        let row = &mut self.rows[group as usize];
+        self.free.push(group);
+        row.told = true;
+        if row.polls == 0 && !row.is_used {
+            return None; // nothing has been written
+        }
+        self.clean(group)
+    }
+
+    /// Makes a row as if it were new.
+    fn clean(&mut self, group: u32) -> Option<Waker> {
+        let row = &mut self.rows[group as usize];
+        let parent = row.parent.take();
+        let mut children = std::mem::take(&mut row.children);
+        if children.len() > MOST_KEPT {
+            children = Vec::new();
+        }
+        children.fill(Child::NONE);
+        *row = Row { children, ..Row::new() };
+        parent
     }
 
     /// Makes room for children with the numbers below `count`.
@@ -225,29 +165,37 @@ impl Groups {
         }
     }
 
-    /// The owner begins to poll: no child wakes the parent now. Returns the parent before, for the caller to drop.
+    /// The owner begins to poll: no child wakes the parent now.
     #[inline]
-    pub(super) fn begin_poll(&mut self, group: u32, parent: Waker) -> Option<Waker> {
-        let row = &mut self.rows[group as usize];
-        row.told = true;
-        row.polls += 1;
-        row.polled_at = self.now;
-        row.parent.replace(parent)
+    pub(super) fn begin_poll(&mut self, group: u32) {
+        self.rows[group as usize].told = true;
     }
 
-    /// The owner has polled, and `done` of its children have ended so far. Says whether it has to poll again, because
-    /// there is `more` to do or a child is queued.
+    /// The owner has polled for `parent`, and `done` of its children have ended so far. Says whether it has to poll again,
+    /// because there is `more` to do or a child is queued. Returns the parent before, for the caller to drop.
     #[inline]
-    pub(super) fn end_poll(&mut self, group: u32, more: bool, done: usize) -> bool {
+    pub(super) fn end_poll(
+        &mut self,
+        group: u32,
+        parent: Waker,
+        label: &Label,
+        more: bool,
+        done: usize,
+    ) -> (bool, Option<Waker>) {
         let row = &mut self.rows[group as usize];
-        row.told = more || row.head != END;
+        if row.polls == 0 {
+            row.label = label.clone();
+        }
+        row.polls += 1;
+        row.polled_at = self.now;
         row.done = done;
-        row.told
+        row.told = more || row.head != END;
+        (row.told, row.parent.replace(parent))
     }
 
     /// Takes the wakers out, for a runtime that ends.
     pub(crate) fn take_wakers(&mut self) -> Vec<Waker> {
-        self.rows.iter_mut().filter_map(|(_, row)| row.parent.take()).collect()
+        self.rows.iter_mut().filter_map(|row| row.parent.take()).collect()
     }
 
     /// Queues a child, and returns the parent if it is to be woken.
@@ -306,7 +254,9 @@ impl Groups {
     #[inline]
     pub(super) fn started(&mut self, group: u32, number: u32, generation: u8, index: usize) {
         let polled_at = self.now;
-        let child = &mut self.rows[group as usize].children[number as usize];
+        let row = &mut self.rows[group as usize];
+        row.is_used = true;
+        let child = &mut row.children[number as usize];
         *child = Child { index: index as u32, polled_at, generation, ..*child };
     }
 
