@@ -42,7 +42,7 @@ use std::io::{Write, stdout};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use gather::gather;
+use gather::{dump, gather, sleep, spawn};
 
 use crate::chart::Chart;
 use crate::client::Client;
@@ -86,6 +86,13 @@ async fn load_test(options: &Options, chart: Option<Chart>) -> Result<ExitCode, 
     let client = Client::new(url.clone(), options.concurrency, options.timeout);
     let progress = Progress::new(options.requests);
 
+    if let Some(after) = options.dump {
+        let shows = async move {
+            sleep(after).await;
+            eprintln!("{}", dump());
+        };
+        spawn(shows).named("dump").detach();
+    }
     let started = Instant::now();
     let outcome = send_all(options, &client, &progress).await;
     let elapsed = started.elapsed();
@@ -113,7 +120,7 @@ async fn send_all(options: &Options, client: &Client, progress: &Progress) -> Ou
         answers.borrow_mut().push(answer);
         Ok(())
     });
-    let requests = gather(requests).limit(options.concurrency);
+    let requests = gather(requests).limit(options.concurrency).named("requests");
     let failures = if options.capture {
         requests.capture().await.into_iter().filter_map(Result::err).collect()
     } else {

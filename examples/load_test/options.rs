@@ -23,6 +23,7 @@ Options:
       --capture          go on after a failure, and count the failures by kind;
                          without it the first failure ends the run at once
       --chart FILE.svg   write a chart of the latency over the run
+      --dump SECONDS     show what the client is doing after so long: its tasks, the gather and its children
   -h, --help             show this
 
 A request fails when it gets no whole answer: refused, reset, timed out. An answer is an answer whatever its
@@ -40,6 +41,7 @@ pub(crate) struct Options {
     pub(crate) timeout: Duration,
     pub(crate) capture: bool,
     pub(crate) chart: Option<PathBuf>,
+    pub(crate) dump: Option<Duration>,
 }
 
 impl Options {
@@ -54,6 +56,7 @@ impl Options {
             timeout: Duration::from_secs(10),
             capture: false,
             chart: None,
+            dump: None,
         };
         let mut parser = Parser::from_args(arguments);
         while let Some(argument) = parser.next()? {
@@ -70,6 +73,7 @@ impl Options {
                 }
                 Arg::Long("capture") => options.capture = true,
                 Arg::Long("chart") => options.chart = Some(parser.value()?.into()),
+                Arg::Long("dump") => options.dump = Some(seconds(&mut parser, "--dump")?),
                 Arg::Short('h') | Arg::Long("help") => return Ok(None),
                 unknown => return Err(unknown.unexpected()),
             }
@@ -136,6 +140,7 @@ mod tests {
             "0.25",
             "--capture",
             "--chart=x.svg",
+            "--dump=1.5",
         ];
         let options = Options::parse(line).expect("valid").expect("not help");
         assert_eq!(options.url, Some(Uri::from_static("http://[::1]:8080/a?b")));
@@ -143,6 +148,7 @@ mod tests {
         assert_eq!(options.timeout, Duration::from_millis(250));
         assert!(options.capture);
         assert_eq!(options.chart, Some("x.svg".into()));
+        assert_eq!(options.dump, Some(Duration::from_millis(1500)));
     }
 
     #[test]

@@ -382,6 +382,31 @@ fn answers_that_do_not_end_in_time_are_counted() {
     every_other_fails(half, "timeout", "no whole answer within 200ms");
 }
 
+// ---- a look into it
+
+#[test]
+fn a_dump_shows_the_requests_that_wait_while_the_test_runs() {
+    let server = server(|_| Reply::SendAndStall(""));
+    let ended = LoadTest::run(["--url", &server.url, "-n=9", "-c=3", "-t=1", "--capture", "--dump=0.25"]);
+    let tree: Vec<_> = ended.complained.lines().skip_while(|line| !line.starts_with("run: ")).collect();
+    let shown = tree.join("\n");
+    assert!(
+        tree[0].starts_with("run: 4 tasks, 1 gather, ") && tree[0].ends_with(" timers, 3 sockets"),
+        "{shown}"
+    );
+    assert!(tree[1].starts_with("  main: waiting for "), "{shown}");
+    assert!(tree[2].starts_with("    gather \"requests\": 3 waiting, 0 ready, 0 done, polled "), "{shown}");
+    for (line, index) in tree[3..6].iter().zip(0..) {
+        assert!(line.starts_with(&format!("      #{index}: waiting for ")), "{shown}");
+    }
+    let tasks: Vec<_> = tree.iter().filter(|line| line.starts_with("  task ")).collect();
+    assert!(
+        tasks[0].contains("task \"dump\" (") && tasks[0].ends_with("): running, polled 2 times"),
+        "{shown}"
+    );
+    assert_eq!(tasks.len(), 4, "and a task of hyper for each connection: {shown}");
+}
+
 // ---- statuses
 
 #[test]
