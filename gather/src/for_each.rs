@@ -46,6 +46,9 @@ impl<I, F, O> Gather<Siblings<I, F, O>, FailFast> {
     /// children that run and outputs that wait, together; the output that the body has been given does not count. So a slow
     /// body slows the children down, and an endless input needs a limit.
     ///
+    /// The body may borrow; but then the compiler cannot prove that the future is `Send`
+    /// ([rust#102211](https://github.com/rust-lang/rust/issues/102211)).
+    ///
     /// # Panics
     ///
     /// A panic in a child or in the body ends it with that panic, after the body, every child and every output that waits
@@ -117,9 +120,9 @@ struct Pair<I, F, O> {
 struct Work<I, F, O> {
     siblings: Siblings<I, F, O>,
     waiting: Waiting<O>,
-    /// Which of those that had the number in the group the children are. (They are another when they were moved.)
+    /// What the waker of the children carries.
     children_generation: u8,
-    /// Which of those that had the number in the group the body is.
+    /// What the waker of the body carries.
     body_generation: u8,
     /// The children have something to do although none was woken: there may be room for one more.
     are_due: bool,
