@@ -30,7 +30,7 @@ use gather_runtime::group::{Group, Polling, next_generation};
 
 use crate::engine::Siblings;
 use crate::gather::Gather;
-use crate::panics::FirstPanic;
+use crate::panics::{Careful, FirstPanic};
 use crate::policy::{FailFast, Kept, Policy};
 
 /// The number of the children in the group.
@@ -86,26 +86,14 @@ impl<I, F, O> Gather<Siblings<I, F, O>, FailFast> {
     {
         let mut siblings = self.siblings;
         siblings.keep_none("for_each");
-        let mut body = Body(Some(body));
+        let mut body = Careful::new(body);
         let mut pair = Pair { group: Group::new("for_each"), work: Work::new(siblings) };
         async move {
             while let Some((index, output)) = poll_fn(|cx| pair.poll_output(cx)).await {
-                let Some(body) = &mut body.0 else { unreachable!("it is there until this is dropped") };
-                let mut running = pin!(Some(body(index, output)));
+                let mut running = pin!(Some(body.get()(index, output)));
                 poll_fn(|cx| pair.poll_body(running.as_mut(), cx)).await;
             }
         }
-    }
-}
-
-/// The body, as the user gave it.
-struct Body<B>(Option<B>);
-
-impl<B> Drop for Body<B> {
-    fn drop(&mut self) {
-        let mut panics = FirstPanic::default();
-        panics.catch(|| drop(self.0.take()));
-        panics.resume();
     }
 }
 

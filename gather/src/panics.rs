@@ -36,6 +36,27 @@ impl<T> Drop for Guarded<T> {
     }
 }
 
+/// A value that may be dropped while a panic is under way: if its destructor panics then, that ends here.
+pub(crate) struct Careful<T>(Option<T>);
+
+impl<T> Careful<T> {
+    pub(crate) fn new(value: T) -> Careful<T> {
+        Careful(Some(value))
+    }
+
+    pub(crate) fn get(&mut self) -> &mut T {
+        self.0.as_mut().expect("it is there until this is dropped")
+    }
+}
+
+impl<T> Drop for Careful<T> {
+    fn drop(&mut self) {
+        let mut panics = FirstPanic::default();
+        panics.catch(|| drop(self.0.take()));
+        panics.resume();
+    }
+}
+
 /// The first panic of some calls.
 #[derive(Default)]
 pub(crate) struct FirstPanic(Option<Box<dyn Any + Send>>);

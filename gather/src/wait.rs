@@ -10,11 +10,11 @@ use std::fmt;
 use std::future::Future;
 use std::mem::{ManuallyDrop, take};
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use gather_runtime::group::{Group, Polling};
-use gather_runtime::{Sleep, Task, TaskError, sleep};
+use gather_runtime::{Sleep, Task, TaskError, YieldNow, sleep, yield_now};
 
 use crate::panics::FirstPanic;
 
@@ -58,7 +58,8 @@ use crate::panics::FirstPanic;
 pub fn wait<T>(tasks: impl IntoIterator<Item = Task<T>>) -> Wait<T> {
     let handles = Handles(tasks.into_iter().map(Handle::Waiting).collect());
     let left = handles.0.len();
-    let rest = Rest { handles, left, generation: 1, ends_at: never as Judge<T>, duration: None, sleep: None };
+    let ends_at: Judge<T> = never;
+    let rest = Rest { handles, left, generation: 1, ends_at, duration: None, sleep: None, last_turn: None };
     Wait { group: Group::new("wait"), rest, is_over: false }
 }
 
@@ -98,6 +99,8 @@ struct Rest<T, U> {
     duration: Option<Duration>,
     /// Set at the first poll, if that is not also the last.
     sleep: Option<Sleep>,
+    /// Set when the time is over.
+    last_turn: Option<YieldNow>,
 }
 
 /// The tasks, by their indices.
@@ -153,15 +156,16 @@ impl<T> Wait<T> {
     /// });
     /// ```
     pub fn until<U: FnMut(&Result<T, TaskError>) -> bool>(self, is_enough: U) -> Wait<T, U> {
-        let Wait { group, rest: Rest { handles, left, generation, duration, sleep, .. }, is_over } = self;
-        let rest = Rest { handles, left, generation, ends_at: is_enough, duration, sleep };
+        let Wait { group, rest, is_over } = self;
+        let Rest { handles, left, generation, duration, sleep, last_turn, .. } = rest;
+        let rest = Rest { handles, left, generation, ends_at: is_enough, duration, sleep, last_turn };
         Wait { group, rest, is_over }
     }
 }
 
 impl<T, U> Wait<T, U> {
-    /// Ends after `duration` at the latest, counted from the first poll. Tasks that have finished at the very end count as
-    /// finished.
+    /// Ends after `duration` at the latest, counted from the first poll. What finishes at the very end still counts:
+    /// when the time is over, tasks that were woken at the same moment have their turn.
     ///
     /// ```
     /// use gather::{run, spawn, wait};
@@ -220,13 +224,20 @@ impl<T: 'static, U: FnMut(&Result<T, TaskError>) -> bool> Rest<T, U> {
             }
             has_budget = polling.spend(1);
         }
-        if let Some(duration) = self.duration {
-            let sleep = self.sleep.get_or_insert_with(|| sleep(duration));
-            if Pin::new(sleep).poll(&mut polling.context()).is_ready() {
-                return Poll::Ready(());
-            }
+        if self.poll_time(&mut polling.context()).is_ready() {
+            return Poll::Ready(());
         }
         polling.wait(!has_budget, self.handles.0.len() - self.left)
+    }
+
+    /// Whether the time is over, and the tasks that were woken at that moment have had their turn.
+    fn poll_time(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(duration) = self.duration else { return Poll::Pending };
+        if self.last_turn.is_none() {
+            let sleep = self.sleep.get_or_insert_with(|| sleep(duration));
+            ready!(Pin::new(sleep).poll(cx));
+        }
+        Pin::new(self.last_turn.get_or_insert_with(yield_now)).poll(cx)
     }
 
     /// The group is new on this runtime: every task is polled once, so that it learns its waker.
