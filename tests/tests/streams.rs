@@ -363,6 +363,31 @@ fn for_each_with_a_body_that_wakes_itself_lets_tasks_and_timers_have_their_turns
     });
 }
 
+#[test]
+fn outputs_that_have_heaped_up_do_not_keep_the_loop_when_their_bodies_are_ready() {
+    const COUNT: usize = 100_000;
+    run(async {
+        let (gate, bodies) = (Gate::new(), Cell::new(0));
+        let mut all = Box::pin(gather((0..COUNT).map(ready)).for_each(async |index, _| {
+            if index == 0 {
+                gate.pass().await;
+            }
+            bodies.set(bodies.get() + 1);
+        }));
+        for _ in 0..COUNT / 10 {
+            assert!(poll_next_turn(&mut all).await.is_pending());
+        }
+        gate.open();
+        let mut is_over = false;
+        while !is_over {
+            let before = bodies.get();
+            is_over = poll_next_turn(&mut all).await.is_ready();
+            assert!(bodies.get() - before <= A_FEW, "{} bodies in one poll", bodies.get() - before);
+        }
+        assert_eq!(bodies.get(), COUNT);
+    });
+}
+
 /// A stream in a task whose budget another future has spent by the time that it is polled.
 #[test]
 fn a_stream_goes_on_though_another_future_of_its_task_spends_the_whole_budget() {

@@ -310,6 +310,19 @@ fn within_no_time_gives_all_that_has_finished_however_many_there_are() {
     });
 }
 
+#[test]
+fn a_wait_that_has_given_its_result_has_no_timer_and_no_group_left() {
+    run(async {
+        let mut waiting = wait([spawn(yield_now())]).within(HOUR);
+        assert!(poll_next_turn(&mut waiting).await.is_pending());
+        assert_eq!(Handle::current().metrics().timers_pending(), 1);
+        drop((&mut waiting).await);
+        let metrics = Handle::current().metrics();
+        assert_eq!((metrics.timers_pending(), metrics.groups_alive()), (0, 0));
+        drop(waiting);
+    });
+}
+
 // ---- Who owns the tasks
 
 #[test]
