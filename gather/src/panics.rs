@@ -3,7 +3,7 @@
 //! The first panic is kept, to go on when all is done. The payloads of the others are leaked: to drop a payload is
 //! to run a user's destructor again, which could panic again. (The panic hook has reported them.)
 //!
-//! Next: [`engine`](crate::engine).
+//! Next: [`progress`](crate::progress).
 
 use std::any::Any;
 use std::mem;
@@ -33,6 +33,27 @@ impl<T> Drop for Guarded<T> {
             panics.catch(|| drop(value));
             panics.forget();
         }
+    }
+}
+
+/// A value that may be dropped while a panic is under way: if its destructor panics then, that ends here.
+pub(crate) struct Careful<T>(Option<T>);
+
+impl<T> Careful<T> {
+    pub(crate) fn new(value: T) -> Careful<T> {
+        Careful(Some(value))
+    }
+
+    pub(crate) fn get(&mut self) -> &mut T {
+        self.0.as_mut().expect("it is there until this is dropped")
+    }
+}
+
+impl<T> Drop for Careful<T> {
+    fn drop(&mut self) {
+        let mut panics = FirstPanic::default();
+        panics.catch(|| drop(self.0.take()));
+        panics.resume();
     }
 }
 

@@ -66,6 +66,54 @@ fn a_child_that_waits_costs_no_allocation_of_its_own() {
     }
 }
 
+#[test]
+fn a_stream_keeps_no_output_and_allocates_no_more_for_a_million_than_for_a_hundred() {
+    let runtime = warm_runtime();
+    for count in [100, 1_000_000_u64] {
+        let counts = measured(&runtime, async {
+            let mut stream = gather((0..count).map(ready)).stream();
+            let mut given = 0;
+            while stream.next().await.is_some() {
+                given += 1;
+            }
+            assert_eq!(given, count);
+        });
+        // Its list of chunks, one chunk, and the queue of those that were woken.
+        assert_eq!(counts.count_total, 3, "{count}");
+        assert!(counts.bytes_max < 4096, "{} bytes", counts.bytes_max);
+    }
+}
+
+#[test]
+fn for_each_allocates_nothing_for_an_output_and_nothing_for_a_body() {
+    let runtime = warm_runtime();
+    let of = |count: u64| {
+        let counts = measured(&runtime, async {
+            let mut bodies = 0;
+            let children = (0..count).map(async |number| {
+                if number % 3 == 0 {
+                    yield_now().await;
+                }
+                number
+            });
+            gather(children)
+                .limit(10)
+                .for_each(async |_, number| {
+                    if number % 2 == 0 {
+                        yield_now().await;
+                    }
+                    bodies += 1;
+                })
+                .await;
+            assert_eq!(bodies, count);
+        });
+        counts.count_total
+    };
+    let of_a_hundred = of(100);
+    assert_eq!(of(100_000), of_a_hundred);
+    assert!(of_a_hundred <= 10, "{of_a_hundred} allocations");
+}
+
 // ---- Wakers and wakes
 
 #[test]
