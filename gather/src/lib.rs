@@ -79,6 +79,7 @@ mod ordered;
 mod outcomes;
 mod panics;
 mod policy;
+mod scope;
 
 pub use crate::gather::{Gather, IsResult, gather};
 pub use engine::{Siblings, SiblingsOf};
@@ -86,3 +87,4 @@ pub use gather_runtime::*;
 pub use modes::{Detailed, Failure, FirstOk, FirstOkN, Race, Within};
 pub use outcomes::{GatherError, Outcomes};
 pub use policy::{Capture, FailFast, Kept, Policy};
+pub use scope::{Scope, ScopedTask, scope};
