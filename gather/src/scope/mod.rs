@@ -109,7 +109,7 @@ pub use task::ScopedTask;
 ///     Ok(())
 /// }));
 /// ```
-pub async fn scope<'env, T, E, B>(body: B) -> Result<T, E>
+pub async fn scope<'env, T, E: 'env, B>(body: B) -> Result<T, E>
 where
     B: for<'scope> AsyncFnOnce(&'scope Scope<'scope, 'env, E>) -> Result<T, E>,
 {
@@ -129,7 +129,7 @@ where
 /// A group that children are spawned into: see [`scope()`].
 ///
 /// It lives for `'scope`; what its children may borrow lives for `'env`, which is longer.
-pub struct Scope<'scope, 'env: 'scope, E> {
+pub struct Scope<'scope, 'env: 'scope, E: 'env> {
     table: Table<'scope, E>,
     /// The body must not choose `'env`.
     environment: PhantomData<&'env mut &'env ()>,
