@@ -190,7 +190,10 @@ fn a_child_of_a_scope_costs_two_allocations_and_its_polls_and_its_end_none() {
                 // The table and the queue of new ones double, and nothing else is there.
                 let doublings = u64::from(count.ilog2()) + 1;
                 let beside = spawned.count_total - 2 * count;
-                assert!(beside <= 2 * doublings, "{count} children: {beside} allocations beside the two of each");
+                assert!(
+                    beside <= 2 * doublings,
+                    "{count} children: {beside} allocations beside the two of each"
+                );
                 Ok(())
             })
             .await;

@@ -1,5 +1,5 @@
 //! Scopes: CPython's own tests for `asyncio.TaskGroup`, as far as they have a meaning here, each with its name in Python;
-//! and then what Python does not have and Rust does: borrows, wakers, panics, destructors.
+//! and then borrows, polls and wakes. (Handles, panics and destructors: `scope_faults.rs`.)
 //!
 //! What was left out is about asynchronous clean-up (`finally` with an `await`), which there is not: what is cancelled is
 //! dropped. What the compiler refuses is in `src/refused.rs`, and there are the cases of misuse (`already_entered`,
@@ -14,13 +14,12 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use ::{Builder, Runtime, Scope, gather, now, run, scope, sleep, spawn, yield_now};
+use gather::{Builder, Runtime, Scope, now, run, scope, sleep, spawn, yield_now};
 use gather_tests::children::{Anchored, Census, Child, Control, Log, child, children, poll_next_turn};
 use gather_tests::probe::{Probe, elsewhere, letters_are_read, poll_once, some_turns};
+use gather_tests::scopes::{Boxed, Outcome, caught, endless, groups_alive, poll_pending};
 use gather_tests::watchdog::finishes;
 use gather_tests::witness::on_drop;
-
-use gather_tests::scopes::{Boxed, Outcome, caught, endless, groups_alive, poll_pending};
 
 /// Runs with a clock that leaps over sleeps.
 fn run_virtually<F: Future>(future: F) -> F::Output {

@@ -1,4 +1,4 @@
-//! Scopes, when something goes wrong: handles and cancelling, panics and destructors, scopes in scopes, and all of it at random.
+//! Scopes whose children are cancelled, panic, and do things in their destructors: alone, in one another, and at random.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn, ready};
@@ -16,10 +16,9 @@ use gather_tests::children::{Census, Child, Log, child, children, counting_waker
 use gather_tests::foreign;
 use gather_tests::probe::poll_once;
 use gather_tests::random::Random;
+use gather_tests::scopes::{Boxed, Outcome, caught, endless, groups_alive, poll_pending, said};
 use gather_tests::watchdog::finishes;
 use gather_tests::witness::on_drop;
-
-use gather_tests::scopes::{Boxed, Outcome, caught, endless, groups_alive, poll_pending, said};
 
 /// Runs with a clock that leaps over sleeps.
 fn run_virtually<F: Future>(future: F) -> F::Output {
