@@ -19,7 +19,7 @@
 //! [`gather()`] runs futures side by side and gives their outputs **in input order**, with at most **`limit`** at once,
 //! **pulled lazily** from any iterator, of **borrowed data** if you like; and the **first failure** drops all siblings
 //! before you see the error. [`capture`](Gather::capture) keeps every output instead. [`gather!`](gather!) takes futures of
-//! different types.
+//! different types; [`scope()`] is a group that grows while it runs.
 //!
 //! | | ends at | gives | what happens to the others |
 //! |---|---|---|---|
@@ -27,6 +27,7 @@
 //! | `gather(..).capture()` | the last child | `Vec<O>` | each runs to its end |
 //! | `gather!(a, b)` | the first `Err` | `Result<(A, B), E>` | dropped before the error is seen |
 //! | `gather!(capture; a, b)` | the last child | `(A, B)` | each runs to its end |
+//! | `scope(async \|s\| { s.spawn(..); .. })` | the first `Err`, or the last child | `Result<T, E>` of the body | dropped before the error is seen |
 //!
 //! # The contract
 //!
@@ -61,6 +62,7 @@
 //! | 6 | `gather.rs` | the call |
 //! | 7 | `outcomes.rs` | what became of a capture |
 //! | 8 | `list.rs`, `nested.rs` | `gather!` |
+//! | 9 | `scope/` | the group that grows while it runs |
 //!
 //! The crates share their features: see [`gather_runtime`].
 

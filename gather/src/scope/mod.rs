@@ -101,13 +101,25 @@ pub use task::ScopedTask;
 /// }));
 /// ```
 ///
-/// ```compile_fail,E0597
+/// ```compile_fail,E0373
 /// # use gather::{run, scope};
 /// let spawned = run(scope(async |s| {
 ///     let text = String::from("inside");
 ///     s.spawn(async { Ok::<_, ()>(text.len()) });
 ///     Ok(())
 /// }));
+/// ```
+///
+/// What a child takes over (`async move`) may come from anywhere. Nor can the scope leave the body:
+///
+/// ```
+/// # use gather::{run, scope};
+/// let length = run(scope(async |s| Ok::<_, ()>(s.len())));
+/// ```
+///
+/// ```compile_fail
+/// # use gather::{run, scope};
+/// let escaped = run(scope(async |s| Ok::<_, ()>(s)));
 /// ```
 pub async fn scope<'env, T, E: 'env, B>(body: B) -> Result<T, E>
 where
@@ -126,12 +138,40 @@ where
     Ok(output.take().expect("the body has given it"))
 }
 
+// `E: 'env` is not needed here, but by the callers: in the body the compiler knows that `E` outlives `'scope`, as `'env` does.
+// If it knew nothing of how the two compare, then what a child borrows would have to outlive both; with an error that is a
+// `&'static str`, that is, be static.
 /// A group that children are spawned into: see [`scope()`].
 ///
-/// It lives for `'scope`; what its children may borrow lives for `'env`, which is longer.
+/// It lives for `'scope`; what its children may borrow lives for `'env`, which is longer. A function that spawns takes a
+/// `&'scope Scope<'scope, '_, E>`:
+///
+/// ```
+/// use gather::{Scope, run, scope, yield_now};
+///
+/// /// Visits the numbers up to 15 as the nodes of a binary tree, each in a child of its own.
+/// async fn visit<'scope>(s: &'scope Scope<'scope, '_, ()>, number: u32, sum: &'scope std::cell::Cell<u32>) -> Result<(), ()> {
+///     sum.set(sum.get() + number);
+///     for child in [2 * number, 2 * number + 1] {
+///         if child <= 15 {
+///             let visit: std::pin::Pin<Box<dyn Future<Output = _>>> = Box::pin(visit(s, child, sum));
+///             s.spawn(visit);
+///         }
+///     }
+///     yield_now().await;
+///     Ok(())
+/// }
+///
+/// let sum = std::cell::Cell::new(0);
+/// run(scope(async |s| {
+///     s.spawn(visit(s, 1, &sum));
+///     Ok(())
+/// })).unwrap();
+/// assert_eq!(sum.get(), 120);
+/// ```
 pub struct Scope<'scope, 'env: 'scope, E: 'env> {
     table: Table<'scope, E>,
-    /// The body must not choose `'env`.
+    /// Invariant: for a body that works with any `'scope`, there must be no other lifetime than the caller's `'env`.
     environment: PhantomData<&'env mut &'env ()>,
 }
 
