@@ -19,7 +19,7 @@
 //! [`gather()`] runs futures side by side and gives their outputs **in input order**, with at most **`limit`** at once,
 //! **pulled lazily** from any iterator, of **borrowed data** if you like; and the **first failure** drops all siblings
 //! before you see the error. [`capture`](Gather::capture) keeps every output instead. [`gather!`](gather!) takes futures of
-//! different types.
+//! different types; [`scope()`] is a group that grows while it runs.
 //!
 //! | | ends at | gives | what happens to the others |
 //! |---|---|---|---|
@@ -30,6 +30,7 @@
 //! | `gather!(a, b)` | the first `Err` | `Result<(A, B), E>` | dropped before the error is seen |
 //! | `gather!(capture; a, b)` | the last child | `(A, B)` | each runs to its end |
 //! | `wait(tasks)` | the last task, or as it is told | [`Waited`]: done, and pending | handed back |
+//! | `scope(async \|s\| { s.spawn(..); .. })` | the first `Err`, or the last child | `Result<T, E>` of the body | dropped before the error is seen |
 //!
 //! # The contract
 //!
@@ -62,10 +63,12 @@
 //! | 4 | `panics.rs` | destructors that panic |
 //! | 5 | `progress.rs`, `engine.rs` | what every poll of a gather does |
 //! | 6 | `gather.rs` | the call |
-//! | 7 | `stream.rs`, `for_each.rs` | outputs as they come |
-//! | 8 | `wait.rs` | tasks that are not cancelled |
-//! | 9 | `outcomes.rs` | what became of a capture |
-//! | 10 | `list.rs`, `nested.rs` | `gather!` |
+//! | 7 | `modes/` | what else ends it |
+//! | 8 | `stream.rs`, `for_each.rs` | outputs as they come |
+//! | 9 | `wait.rs` | tasks that are not cancelled |
+//! | 10 | `outcomes.rs` | what became of a capture |
+//! | 11 | `list.rs`, `nested.rs` | `gather!` |
+//! | 12 | `scope/` | the group that grows while it runs |
 //!
 //! The crates share their features: see [`gather_runtime`].
 
@@ -86,6 +89,7 @@ mod outcomes;
 mod panics;
 mod policy;
 mod progress;
+mod scope;
 mod stream;
 mod wait;
 
@@ -95,5 +99,6 @@ pub use gather_runtime::*;
 pub use modes::{Detailed, Failure, FirstOk, FirstOkN, Race, Within};
 pub use outcomes::{GatherError, Outcomes};
 pub use policy::{Capture, FailFast, Kept, Policy};
+pub use scope::{Scope, ScopedTask, scope};
 pub use stream::GatherStream;
 pub use wait::{Wait, Waited, wait};

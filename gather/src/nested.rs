@@ -3,7 +3,7 @@
 //! The compiler flattens it: a child is found by its number in a chain of comparisons that it makes a jump of. The outputs
 //! come nested, too, and [`Flatten`] makes a plain tuple of them.
 //!
-//! This is the last file of the reading order.
+//! Next: [`scope`](mod@crate::scope), the group that grows.
 
 use std::convert::Infallible;
 use std::future::{Future, IntoFuture};

@@ -1,6 +1,6 @@
 //! What the tests of this package share.
 //!
-//! [`children`]: futures for gathers, which a test finishes, wakes and watches.
+//! [`children`]: futures for gathers, which a test finishes, wakes and watches. [`scopes`]: for tests of scopes.
 //!
 //! For the runtime: [`alone`] (a process of its own), [`asleep`] (other threads), [`watchdog`] (what might hang), [`probe`] and [`gate`] (futures to
 //! look into and to wait for), [`foreign`] (wakers of other libraries), [`witness`] (what was dropped, and where),
@@ -19,6 +19,7 @@ pub mod probe;
 pub mod programs;
 pub mod random;
 pub mod refused;
+pub mod scopes;
 pub mod wake_storm;
 pub mod watchdog;
 pub mod witness;

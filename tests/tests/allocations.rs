@@ -5,7 +5,7 @@ use std::future::{Future, poll_fn, ready};
 use std::task::{Poll, Waker};
 
 use allocation_counter::{AllocationInfo, measure};
-use gather::{Runtime, Task, gather, spawn, yield_now};
+use gather::{Runtime, Task, gather, scope, spawn, yield_now};
 use gather_tests::children::{Control, children, poll_next_turn};
 
 /// A gather of ready futures allocates its list of chunks, one chunk, and the outputs. (Fail-fast mode makes the values of the
@@ -78,8 +78,8 @@ fn a_stream_keeps_no_output_and_allocates_no_more_for_a_million_than_for_a_hundr
             }
             assert_eq!(given, count);
         });
-        // Its list of chunks, one chunk, and the queue of those that were woken.
-        assert_eq!(counts.count_total, 3, "{count}");
+        // Its list of chunks, and one chunk.
+        assert_eq!(counts.count_total, 2, "{count}");
         assert!(counts.bytes_max < 4096, "{} bytes", counts.bytes_max);
     }
 }
@@ -109,6 +109,7 @@ fn for_each_allocates_nothing_for_an_output_and_nothing_for_a_body() {
         });
         counts.count_total
     };
+    of(100); // the queues of those that were woken are made, and left
     let of_a_hundred = of(100);
     assert_eq!(of(100_000), of_a_hundred);
     assert!(of_a_hundred <= 10, "{of_a_hundred} allocations");
@@ -217,4 +218,108 @@ fn a_spawn_allocates_once_and_awaiting_the_task_does_not() {
             assert_eq!(spawned.count_total, 1000, "the box of each task");
         }
     });
+}
+
+// ---- Scopes
+
+#[test]
+fn a_child_of_a_scope_costs_two_allocations_and_its_polls_and_its_end_none() {
+    let runtime = warm_runtime();
+    let of_children = |count: u64| {
+        let mut polled = None;
+        let all = measured(&runtime, async {
+            let given: Result<(), ()> = scope(async |s| {
+                let spawned = measure(|| {
+                    for number in 0..count {
+                        s.spawn(async move {
+                            yield_now().await;
+                            Ok(number)
+                        });
+                    }
+                });
+                // The table and the queue of new ones double, and nothing else is there.
+                let doublings = u64::from(count.ilog2()) + 1;
+                let beside = spawned.count_total - 2 * count;
+                assert!(
+                    beside <= 2 * doublings,
+                    "{count} children: {beside} allocations beside the two of each"
+                );
+                Ok(())
+            })
+            .await;
+            polled = Some(given);
+        });
+        assert_eq!(polled, Some(Ok(())));
+        // (The first of many gives back the queue that a smaller group has left.)
+        assert!(all.count_current <= 0, "{count} children: {} allocations are left", all.count_current);
+        all.count_total - 2 * count
+    };
+    for count in [100, 10_000, 100_000] {
+        // Chunks, the queue of the woken, the list of free places, and now and then the list of yields.
+        let beside = of_children(count);
+        let doublings = u64::from(count.ilog2()) + 1;
+        assert!(beside <= 8 * doublings, "{count} children: {beside} allocations beside the two of each");
+    }
+}
+
+#[test]
+fn a_scope_takes_the_same_memory_for_a_hundred_thousand_children_one_after_the_other_as_for_a_hundred() {
+    let runtime = warm_runtime();
+    let one_after_the_other = |count: u64, handle: bool| {
+        let counts = measured(&runtime, async {
+            let given: Result<(), ()> = scope(async |s| {
+                for number in 0..count {
+                    let child = s.spawn(async move {
+                        yield_now().await;
+                        Ok(number)
+                    });
+                    match (handle, number % 2) {
+                        (true, 0) => assert_eq!(child.await.unwrap(), number),
+                        (true, _) => child.cancel(),
+                        _ => {
+                            while !s.is_empty() {
+                                yield_now().await;
+                            }
+                        }
+                    }
+                }
+                Ok(())
+            })
+            .await;
+            assert_eq!(given, Ok(()));
+        });
+        assert_eq!(counts.count_current, 0);
+        counts.bytes_max
+    };
+    for handle in [false, true] {
+        let of_a_hundred = one_after_the_other(100, handle);
+        assert_eq!(one_after_the_other(100_000, handle), of_a_hundred);
+        assert!(of_a_hundred < 8192, "{of_a_hundred} bytes");
+    }
+}
+
+#[test]
+fn a_scope_gives_all_its_memory_back_also_when_it_is_dropped_and_when_its_children_were_cancelled() {
+    let runtime = warm_runtime();
+    for end in ["drop", "error", "cancel"] {
+        let counts = measured(&runtime, async {
+            let mut all = Box::pin(scope(async |s| {
+                (0..1000).for_each(|_| drop(s.spawn_named("one", std::future::pending::<Result<(), ()>>())));
+                yield_now().await;
+                match end {
+                    "cancel" => s.cancel(),
+                    "error" => return Err(()),
+                    _ => {}
+                }
+                Ok(())
+            }));
+            for _ in 0..50 {
+                if poll_next_turn(&mut all).await.is_ready() {
+                    break;
+                }
+            }
+        });
+        // (The first of many gives back the queue that a smaller group has left.)
+        assert!(counts.count_current <= 0 && counts.bytes_current <= 0, "{end}: {counts:?}");
+    }
 }
