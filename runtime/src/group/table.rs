@@ -48,6 +48,13 @@ pub fn next_generation(generation: u8) -> u8 {
     }
 }
 
+/// What the next group counts from. Groups follow one another far apart (in the golden ratio), because their children count
+/// in steps of one: so a late wake for one of a group's first children is not taken for one of the next group's.
+fn next_group_generation(generation: u8) -> u8 {
+    const STRIDE: u16 = LAST_GENERATION as u16 * 62 / 100;
+    ((u16::from(generation) - 1 + STRIDE) % u16::from(LAST_GENERATION)) as u8 + 1
+}
+
 /// The groups of one runtime.
 pub(crate) struct Groups {
     /// A row for each group that is alive.
@@ -191,7 +198,7 @@ impl Groups {
             "gather: this runtime already has {MAX_GROUPS} gathers alive, which is the limit on this machine"
         );
         let generation = self.next_generation;
-        self.next_generation = next_generation(generation);
+        self.next_generation = next_group_generation(generation);
         (self.rows.insert(Row::new(label)) as u32, generation)
     }
 
