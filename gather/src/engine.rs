@@ -24,12 +24,7 @@ use gather_runtime::group::{Group, Polling};
 use crate::children::{Children, Found};
 use crate::panics::{FirstPanic, Guarded};
 use crate::policy::{Kept, Policy};
-
-/// How many children are started, or polled again, before it is the others' turn: so neither an endless input nor
-/// a child that wakes itself can keep the other from going on.
-///
-/// The budget is spent by the burst, because its count is in memory: one by one takes a tenth more for each poll.
-const BURST: u32 = 32;
+use crate::progress::{Progress, burst, pause};
 
 /// The children of a gather: those to come from `I`, those that run (of type `F`), and the outputs (of type `O`) so
 /// far.
@@ -64,6 +59,11 @@ struct Crew<I, F, O> {
     limit: usize,
     /// The policy wants to stop: so many polls are left for those that were woken before.
     last_polls: Option<usize>,
+    /// The policy has just given something. If it is asked for more and the budget is spent, it is the others' turn.
+    has_given: bool,
+    /// A child that was started has just given something: those that were woken have their turn now. (Or an endless input
+    /// of children that are ready at once would keep them from it.)
+    are_woken_next: bool,
 }
 
 impl<I, F, O> Siblings<I, F, O> {
@@ -75,6 +75,8 @@ impl<I, F, O> Siblings<I, F, O> {
             kept: Kept::new(),
             limit: usize::MAX,
             last_polls: None,
+            has_given: false,
+            are_woken_next: false,
         };
         Siblings { group: Group::new(kind), crew, is_over: false }
     }
@@ -87,9 +89,10 @@ impl<I, F, O> Siblings<I, F, O> {
         self.group.set_name(name);
     }
 
-    #[allow(dead_code, reason = "for the streams")]
-    pub(crate) fn set_kind(&mut self, kind: &'static str) {
+    /// For a policy that keeps no output until the end: no memory is reserved for them. The kind is for a dump.
+    pub(crate) fn keep_none(&mut self, kind: &'static str) {
         self.group.set_kind(kind);
+        self.crew.kept.expect_none();
     }
 
     /// Starts no more children.
@@ -128,8 +131,15 @@ impl<I, F, O> Drop for Siblings<I, F, O> {
 }
 
 impl<I: Iterator<Item = F>, F: Future> Siblings<I, F, F::Output> {
+    /// How many outputs are to come, at least and at most.
+    pub(crate) fn size_hint(&self) -> (usize, Option<usize>) {
+        let running = self.crew.children.len();
+        let (least, most) = self.crew.input.as_ref().map_or((0, Some(0)), Iterator::size_hint);
+        (least.saturating_add(running), most.and_then(|most| most.checked_add(running)))
+    }
+
     /// Starts and polls children in turn until the policy gives something, there is nothing to do, or it is the others'
-    /// turn.
+    /// turn. When it has given something it may be asked for more, unless the children were released.
     #[inline]
     pub(crate) fn advance<P: Policy<F::Output>>(
         &mut self,
@@ -141,8 +151,14 @@ impl<I: Iterator<Item = F>, F: Future> Siblings<I, F, F::Output> {
             if let Some(first_generation) = first_generation {
                 crew.prepare(polling, first_generation);
             }
+            if std::mem::take(&mut crew.has_given) && polling.budget() == 0 {
+                return polling.wait(true, crew.done());
+            }
             let has_more = match crew.run(polling, policy) {
-                Progress::Over(output) => return Poll::Ready(output),
+                Progress::Over(output) => {
+                    crew.has_given = true;
+                    return Poll::Ready(output);
+                }
                 Progress::Spent => true,
                 Progress::Some | Progress::Nothing => false,
             };
@@ -152,7 +168,7 @@ impl<I: Iterator<Item = F>, F: Future> Siblings<I, F, F::Output> {
                 }
                 crew.last_polls.get_or_insert(crew.children.len());
             }
-            polling.wait(has_more, crew.kept.started() - crew.children.len())
+            polling.wait(has_more, crew.done())
         })
     }
 }
@@ -162,11 +178,13 @@ impl<I: Iterator<Item = F>, F: Future> Crew<I, F, F::Output> {
     fn run<P: Policy<F::Output>>(&mut self, polling: &Polling<'_>, policy: &mut P) -> Progress<P::Output> {
         let mut is_drained = false;
         loop {
-            match self.start_some(polling, policy) {
-                Progress::Some => {}
-                Progress::Nothing if is_drained => return Progress::Nothing,
-                Progress::Nothing => {}
-                progress => return progress,
+            if !std::mem::take(&mut self.are_woken_next) {
+                match self.start_some(polling, policy) {
+                    Progress::Some => {}
+                    Progress::Nothing if is_drained => return Progress::Nothing,
+                    Progress::Nothing => {}
+                    progress => return progress,
+                }
             }
             match self.poll_some(polling, policy) {
                 Progress::Some => is_drained = false,
@@ -197,6 +215,7 @@ impl<I: Iterator<Item = F>, F: Future> Crew<I, F, F::Output> {
             };
             if let ControlFlow::Break(output) = self.start(future, polling, policy) {
                 polling.spend(started + 1);
+                self.are_woken_next = true;
                 return Progress::Over(output);
             }
         }
@@ -233,6 +252,11 @@ impl<I: Iterator<Item = F>, F: Future> Crew<I, F, F::Output> {
         let left = self.last_polls.as_mut()?;
         *left = left.saturating_sub(polled as usize);
         (*left == 0).then(|| self.finish(policy))
+    }
+
+    /// How many children have finished.
+    fn done(&self) -> usize {
+        self.kept.started() - self.children.len()
     }
 
     fn finish<P: Policy<F::Output>>(&mut self, policy: &mut P) -> P::Output {
@@ -317,32 +341,4 @@ fn poll_child<F: Future, P: Policy<F::Output>, const IS_FIRST: bool>(
         Some(output) => policy.judge(index, output, kept),
         None => ControlFlow::Continue(()),
     }
-}
-
-/// How long the next burst may be.
-#[inline]
-fn burst(polling: &Polling<'_>) -> u32 {
-    polling.budget().clamp(1, BURST)
-}
-
-/// Some steps were done, and the others have their turn now; or, if the budget is spent, those outside.
-#[inline]
-fn pause<O>(polling: &Polling<'_>, steps: u32) -> Progress<O> {
-    match polling.spend(steps) {
-        _ if steps == 0 => Progress::Nothing,
-        true => Progress::Some,
-        false => Progress::Spent,
-    }
-}
-
-/// How far a gather came.
-enum Progress<O> {
-    /// There is something to give.
-    Over(O),
-    /// Something was done, and there may be more to do.
-    Some,
-    /// There was nothing to do.
-    Nothing,
-    /// The budget is spent.
-    Spent,
 }

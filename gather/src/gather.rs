@@ -1,6 +1,6 @@
 //! The call: [`gather()`], what can be set, and the future.
 //!
-//! Next: [`outcomes`](crate::outcomes), for what a capture gives.
+//! Next: [`stream`](crate::stream), for outputs as they come.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -97,6 +97,7 @@ impl<I, F, O, P> Gather<Siblings<I, F, O>, P> {
     }
 }
 
+// `stream` and `for_each` are in files of their own: what they give is not one result.
 /// The modes. Each is a small [`Policy`]; a plain gather is [`FailFast`].
 impl<I, F, O> Gather<Siblings<I, F, O>, FailFast> {
     /// Keeps every output, whatever it is: the gather is then a future of `Vec<O>`, with the outputs in input order.

@@ -25,8 +25,11 @@
 //! |---|---|---|---|
 //! | `gather(..)` | the first `Err` | `Result<Vec<T>, E>` | dropped before the error is seen |
 //! | `gather(..).capture()` | the last child | `Vec<O>` | each runs to its end |
+//! | `gather(..).stream()` | the last child | `(index, O)`, as they come | each goes on while the stream is polled |
+//! | `gather(..).for_each(body)` | the last body | `()` | each runs to its end, beside the body |
 //! | `gather!(a, b)` | the first `Err` | `Result<(A, B), E>` | dropped before the error is seen |
 //! | `gather!(capture; a, b)` | the last child | `(A, B)` | each runs to its end |
+//! | `wait(tasks)` | the last task, or as it is told | [`Waited`]: done, and pending | handed back |
 //!
 //! # The contract
 //!
@@ -57,10 +60,12 @@
 //! | 2 | `ordered.rs` | outputs that come in any order |
 //! | 3 | `policy.rs` | the modes |
 //! | 4 | `panics.rs` | destructors that panic |
-//! | 5 | `engine.rs` | what every poll of a gather does |
+//! | 5 | `progress.rs`, `engine.rs` | what every poll of a gather does |
 //! | 6 | `gather.rs` | the call |
-//! | 7 | `outcomes.rs` | what became of a capture |
-//! | 8 | `list.rs`, `nested.rs` | `gather!` |
+//! | 7 | `stream.rs`, `for_each.rs` | outputs as they come |
+//! | 8 | `wait.rs` | tasks that are not cancelled |
+//! | 9 | `outcomes.rs` | what became of a capture |
+//! | 10 | `list.rs`, `nested.rs` | `gather!` |
 //!
 //! The crates share their features: see [`gather_runtime`].
 
@@ -68,6 +73,7 @@
 
 mod children;
 mod engine;
+mod for_each;
 mod gather;
 #[doc(hidden)]
 #[allow(missing_docs, reason = "what the macro is made of")]
@@ -79,6 +85,9 @@ mod ordered;
 mod outcomes;
 mod panics;
 mod policy;
+mod progress;
+mod stream;
+mod wait;
 
 pub use crate::gather::{Gather, IsResult, gather};
 pub use engine::{Siblings, SiblingsOf};
@@ -86,3 +95,5 @@ pub use gather_runtime::*;
 pub use modes::{Detailed, Failure, FirstOk, FirstOkN, Race, Within};
 pub use outcomes::{GatherError, Outcomes};
 pub use policy::{Capture, FailFast, Kept, Policy};
+pub use stream::GatherStream;
+pub use wait::{Wait, Waited, wait};

@@ -3,7 +3,7 @@
 //! The first panic is kept, to go on when all is done. The payloads of the others are leaked: to drop a payload is
 //! to run a user's destructor again, which could panic again. (The panic hook has reported them.)
 //!
-//! Next: [`engine`](crate::engine).
+//! Next: [`progress`](crate::progress).
 
 use std::any::Any;
 use std::mem;

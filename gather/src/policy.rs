@@ -20,11 +20,13 @@ pub struct Kept<O> {
     /// How many there will be, if the input says so exactly.
     expected: usize,
     all_started: bool,
+    /// Whether memory is not reserved for what the input says.
+    expects_none: bool,
 }
 
 impl<O> Kept<O> {
     pub(crate) const fn new() -> Kept<O> {
-        Kept { outputs: Ordered::new(), started: 0, expected: 0, all_started: false }
+        Kept { outputs: Ordered::new(), started: 0, expected: 0, all_started: false, expects_none: false }
     }
 
     /// Keeps an output.
@@ -81,8 +83,13 @@ impl<O> Kept<O> {
 
     /// What the input says of how many children there will be. Only a hint: one that is wrong changes no result.
     pub(crate) fn expect(&mut self, (least, most): (usize, Option<usize>)) {
-        self.outputs.expect(least);
+        self.outputs.expect(if self.expects_none { 0 } else { least });
         self.expected = if most == Some(least) { least } else { 0 };
+    }
+
+    /// No output will be kept.
+    pub(crate) fn expect_none(&mut self) {
+        self.expects_none = true;
     }
 
     pub(crate) fn clear(&mut self, panics: &mut FirstPanic) {
