@@ -86,6 +86,7 @@ mod outcomes;
 mod panics;
 mod policy;
 mod progress;
+mod scope;
 mod stream;
 mod wait;
 
@@ -95,5 +96,6 @@ pub use gather_runtime::*;
 pub use modes::{Detailed, Failure, FirstOk, FirstOkN, Race, Within};
 pub use outcomes::{GatherError, Outcomes};
 pub use policy::{Capture, FailFast, Kept, Policy};
+pub use scope::{Scope, ScopedTask, scope};
 pub use stream::GatherStream;
 pub use wait::{Wait, Waited, wait};

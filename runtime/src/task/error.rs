@@ -30,7 +30,8 @@ struct Panic {
 }
 
 impl TaskError {
-    pub(crate) fn cancelled() -> TaskError {
+    /// The error of what was cancelled, for those who write handles of their own.
+    pub fn cancelled() -> TaskError {
         TaskError(None)
     }
 

@@ -1,0 +1,272 @@
+//! The group that grows while it runs: [`scope()`].
+//!
+//! ```text
+//!   body = child 0 ──┐ s.spawn(..)        ┌──────────── engine.rs: polls the numbers that were woken
+//!   child 3 ─────────┴──────► table ──────┤
+//!                             of futures  └──────────── ScopedTask: cancels by number, and takes the output
+//! ```
+//!
+//! It is a gather whose input goes on coming: the engine takes each new child from the scope's [`table`] and runs it as it
+//! runs any child, and the policy is as short as one can be. The body is the first child.
+//!
+//! The children may borrow the scope, and the scope has the children: it is in a `ManuallyDrop`, so that the compiler need
+//! not fear its destructor, and [`Running`] comes after it and drops the children in its place. All this is checked by the
+//! compiler: there is no unsafe code in it.
+//!
+//! Next: [`table`].
+
+mod table;
+mod task;
+
+use std::cell::Cell;
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+use std::ops::{AsyncFnOnce, ControlFlow};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use crate::engine::Siblings;
+use crate::panics::{FirstPanic, Guarded};
+use crate::policy::{Kept, Policy};
+use table::{Child, NewChildren, Table};
+pub use task::ScopedTask;
+
+/// Runs a body that may start children while it runs, and ends when the body and every child have ended.
+///
+/// The body is an async closure. It gets the [`Scope`], on which it, and its children, [`spawn`](Scope::spawn) more. The
+/// children run beside the body, on this thread, inside this future; each is polled only when it was woken. They may borrow
+/// what lives outside the scope, and the scope itself; not what is inside the body, which may end before them.
+///
+/// It gives what the body gives, if no child fails. It is Python's `asyncio.TaskGroup`, trio's nursery, and
+/// [`std::thread::scope`], for futures.
+///
+/// # Errors
+///
+/// The first `Err`, of a child or of the body, ends the scope: all others are dropped, and then the error is given.
+///
+/// # Panics
+///
+/// A panic in a child or in the body ends the scope with that panic, after all others were dropped. If a destructor panics
+/// while the scope ends with an error, the panic goes on and the error is dropped; of several panics the first goes on.
+///
+/// It panics if it is polled where no runtime runs, and if there are more children at once than a gather may have
+/// ([`gather_runtime`] has the table of limits).
+///
+/// # Cancellation
+///
+/// Dropping the scope's future drops the body and every child at once: the body first. A destructor that panics keeps no
+/// other from running.
+///
+/// # Cost
+///
+/// Two allocations for each child (its future, and what it shares with its handle), one for the body, and memory for as many
+/// children as there were at once. The future is not `Send`: spawn it with [`spawn`](crate::spawn), which does not ask for that.
+///
+/// ```
+/// use gather::{run, scope, sleep};
+/// use std::cell::Cell;
+/// use std::time::Duration;
+///
+/// let total = &Cell::new(0); // borrowed by every child: no Rc, no 'static
+/// let count = run(scope(async |s| {
+///     for number in 1..=3 {
+///         s.spawn(async move {
+///             sleep(Duration::from_millis(number)).await;
+///             total.set(total.get() + number);
+///             s.spawn(async { Ok(total.set(total.get() + 10)) }); // a child may spawn, too
+///             Ok::<(), std::io::Error>(())
+///         });
+///     }
+///     let last = s.spawn(async { Ok("the output of a child") });
+///     assert_eq!(last.await.unwrap(), "the output of a child");
+///     Ok(s.len())
+/// }));
+/// assert_eq!((count.unwrap(), total.get()), (3, 36)); // all have ended
+/// ```
+///
+/// # What the compiler refuses
+///
+/// A child may borrow what lives outside, but not what lives inside the body:
+///
+/// ```
+/// # use gather::{run, scope};
+/// let text = String::from("outside");
+/// let spawned = run(scope(async |s| {
+///     s.spawn(async { Ok::<_, ()>(text.len()) });
+///     Ok(())
+/// }));
+/// ```
+///
+/// ```compile_fail,E0597
+/// # use gather::{run, scope};
+/// let spawned = run(scope(async |s| {
+///     let text = String::from("inside");
+///     s.spawn(async { Ok::<_, ()>(text.len()) });
+///     Ok(())
+/// }));
+/// ```
+pub async fn scope<'env, T, E, B>(body: B) -> Result<T, E>
+where
+    B: for<'scope> AsyncFnOnce(&'scope Scope<'scope, 'env, E>) -> Result<T, E>,
+{
+    // In this order, so that what is borrowed by the next goes after it.
+    let output = Cell::new(None);
+    let scope = ManuallyDrop::new(Scope { table: Table::new(), environment: PhantomData });
+    let running = Running::new(&scope.table);
+    let scope: &Scope<'_, 'env, E> = &scope;
+    scope.table.add(Box::pin(async {
+        output.set(Some(body(scope).await?));
+        Ok(())
+    }));
+    running.await?;
+    Ok(output.take().expect("the body has given it"))
+}
+
+/// A group that children are spawned into: see [`scope()`].
+///
+/// It lives for `'scope`; what its children may borrow lives for `'env`, which is longer.
+pub struct Scope<'scope, 'env: 'scope, E> {
+    table: Table<'scope, E>,
+    /// The body must not choose `'env`.
+    environment: PhantomData<&'env mut &'env ()>,
+}
+
+impl<'scope, E> Scope<'scope, '_, E> {
+    /// Starts a child. It is first polled when the one who spawns it has let the scope go on.
+    ///
+    /// The handle is a future of the child's output. It need not be kept: dropping it lets the child go on.
+    ///
+    /// In a scope that is ending (from a destructor, then) the future is dropped, not polled, and its handle gives "cancelled".
+    pub fn spawn<U, F>(&'scope self, future: F) -> ScopedTask<'scope, U>
+    where
+        F: Future<Output = Result<U, E>> + 'scope,
+        U: 'scope,
+    {
+        self.start(None, future)
+    }
+
+    /// Starts a child, as [`spawn`](Scope::spawn) does, with a name, which the `Debug` text of its handle and of the scope
+    /// shows while it runs.
+    pub fn spawn_named<U, F>(&'scope self, name: &str, future: F) -> ScopedTask<'scope, U>
+    where
+        F: Future<Output = Result<U, E>> + 'scope,
+        U: 'scope,
+    {
+        self.start(Some(name.into()), future)
+    }
+
+    fn start<U, F>(&'scope self, name: Option<Rc<str>>, future: F) -> ScopedTask<'scope, U>
+    where
+        F: Future<Output = Result<U, E>> + 'scope,
+        U: 'scope,
+    {
+        let (promise, slot) = task::promise();
+        let number = self.table.add(promise.kept_by(future));
+        if let (Some(number), Some(name)) = (number, &name) {
+            self.table.set_name(number, name.clone());
+        }
+        ScopedTask::new(&self.table, number, slot, name)
+    }
+
+    /// Cancels every child that there is now: each is dropped before this returns; a child that calls it, when its poll
+    /// returns (or, if the destructor of another is running, after that).
+    ///
+    /// It ends neither the scope nor the body, which go on and may spawn again. If a destructor panics, the panic goes on
+    /// when all have run.
+    pub fn cancel(&self) {
+        self.table.cancel_all();
+    }
+
+    /// How many children have not ended. The body does not count.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether every child has ended.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl<E> fmt::Debug for Scope<'_, '_, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scope").field("len", &self.len()).field("named", &self.table.names()).finish()
+    }
+}
+
+/// The first error ends the scope; nothing else is kept.
+struct UntilError;
+
+impl<E> Policy<Result<(), E>> for UntilError {
+    type Output = Result<(), E>;
+
+    fn judge(
+        &mut self,
+        _: usize,
+        output: Result<(), E>,
+        _: &mut Kept<Result<(), E>>,
+    ) -> ControlFlow<Self::Output> {
+        match output {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => ControlFlow::Break(Err(error)),
+        }
+    }
+
+    fn finish(&mut self, _: Kept<Result<(), E>>) -> Self::Output {
+        Ok(())
+    }
+}
+
+/// Runs the children, and drops them when it ends or is dropped.
+struct Running<'scope, E> {
+    table: &'scope Table<'scope, E>,
+    siblings: Siblings<NewChildren<'scope, E>, Child<'scope, E>, Result<(), E>>,
+}
+
+/// It has only numbers, and nothing that is pinned.
+impl<E> Unpin for Running<'_, E> {}
+
+impl<'scope, E> Running<'scope, E> {
+    fn new(table: &'scope Table<'scope, E>) -> Self {
+        Running { table, siblings: Siblings::new(table.new_children(), "scope") }
+    }
+
+    /// Drops every child that is left, and takes no more.
+    fn end(&mut self) -> FirstPanic {
+        let panics = self.table.end();
+        self.siblings.release().forget(); // it has only numbers
+        panics
+    }
+}
+
+impl<E> Future for Running<'_, E> {
+    type Output = Result<(), E>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), E>> {
+        // After a panic nothing is used, except to drop it.
+        match catch_unwind(AssertUnwindSafe(|| self.siblings.advance(&mut UntilError, cx))) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(result)) => {
+                let result = Guarded::new(result);
+                self.end().resume();
+                result.into_inner().map_or(Poll::Pending, Poll::Ready)
+            }
+            Err(panic) => {
+                self.end().forget();
+                resume_unwind(panic)
+            }
+        }
+    }
+}
+
+impl<E> Drop for Running<'_, E> {
+    fn drop(&mut self) {
+        if !self.siblings.is_over() {
+            self.end().resume();
+        }
+    }
+}
