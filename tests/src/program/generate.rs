@@ -78,28 +78,31 @@ impl Generator {
         let mut count = self.random.below(if depth == 0 { 10 } else { 7 }) as usize;
         if mode.is_list() {
             count = count.clamp(1, 4);
+        } else if mode == Mode::Scope {
+            count = count.max(1);
         } else if depth == 0 && self.happens(if self.is_calm { 4 } else { 60 }) {
             count += self.random.below(250) as usize; // too many for one turn
             self.room += count;
         } else if self.is_calm {
             count = count.max(1); // an empty gather is ready when the others begin
         }
-        let limit = (!mode.is_list() && self.happens(2)).then(|| 1 + self.random.below(5) as usize);
-        let input_panics_at = (!self.is_calm && self.panics > 0 && !mode.is_list() && self.happens(40))
+        let limit = (mode.has_input() && self.happens(2)).then(|| 1 + self.random.below(5) as usize);
+        let input_panics_at = (!self.is_calm && self.panics > 0 && mode.has_input() && self.happens(40))
             .then(|| self.random.below(5) as usize);
         let hints = [Hint::Exact, Hint::Exact, Hint::None, Hint::TooSmall, Hint::TooLarge, Hint::Huge];
         let hint = hints[self.random.below(6) as usize];
         let gathering = Gathering { mode, limit, hint, children: Vec::new(), input_panics_at };
         self.nodes.push(Node { parent, sibling: None, kind: Kind::Gather(gathering) });
         let mut children = Vec::new();
-        let must_have_one = mode.is_list() || self.is_calm;
+        let must_have_one = !mode.has_input() || self.is_calm;
         while children.len() < count && (self.nodes.len() < self.room || must_have_one && children.is_empty())
         {
             children.push(self.nodes.len());
-            if depth < 4 && self.happens(if count < 20 { 3 } else { 30 }) {
+            let is_body = mode == Mode::Scope && children.len() == 1;
+            if depth < 4 && !is_body && self.happens(if count < 20 { 3 } else { 30 }) {
                 self.gather(Some(node), depth + 1);
             } else {
-                self.leaf(node);
+                self.leaf(node, is_body);
             }
         }
         for pair in children.windows(2) {
@@ -111,7 +114,7 @@ impl Generator {
     }
 
     fn mode(&mut self) -> Mode {
-        match self.random.below(14) {
+        match self.random.below(17) {
             0..3 => Mode::FailFast,
             3..5 => Mode::Capture,
             5 | 6 => Mode::Within(self.duration() * 2),
@@ -121,19 +124,22 @@ impl Generator {
             9 => Mode::FirstOkN(self.random.below(4) as usize),
             10 => Mode::Race,
             11 => Mode::Until(1 + self.random.below(4) as usize),
-            12 => Mode::List,
+            12 => Mode::Stream,
+            13 => Mode::Scope,
+            14 if self.is_calm => Mode::ForEach(self.duration()),
+            14 | 15 => Mode::List,
             _ => Mode::ListCapture,
         }
     }
 
-    fn leaf(&mut self, parent: usize) {
+    fn leaf(&mut self, parent: usize, is_plain: bool) {
         let end = match () {
             _ if self.happens(self.panics) => End::Panic,
             _ if self.happens(self.failures) => End::Err,
             _ => End::Ok,
         };
         let on_drop = match self.random.below(5) {
-            _ if !self.happens(self.destructors) => OnDrop::Plain,
+            _ if is_plain || !self.happens(self.destructors) => OnDrop::Plain,
             0 if self.panics > 0 => OnDrop::Panics,
             0 | 1 if self.may_be_woken_late(self.nodes.len(), Some(parent)) => OnDrop::WakesSelf,
             2 => OnDrop::WakesSibling,

@@ -130,7 +130,7 @@ pub struct Gathering {
 }
 
 /// The modes. A new one needs a line here, in [`generate`], one in [`real`] that makes it, and its rules in
-/// [`model`](crate::model): `judge` for an output, `stop` for a gather that waits, `finish` for the end of all children.
+/// [`model`](crate::model): `judge` for an output, `stop` for a gather that waits, `result` for the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// `gather(..)`
@@ -149,6 +149,13 @@ pub enum Mode {
     Race,
     /// A policy of the test's own, [`real::Until`]: over when so many outputs of any kind have come.
     Until(usize),
+    /// `.stream()`, taken to its end
+    Stream,
+    /// `.for_each(..)` with a body that sleeps so many nanoseconds. Only in calm programs: in what order the children and
+    /// the body go on within an instant is not promised.
+    ForEach(u64),
+    /// `scope(..)`: the first child is awaited in the body, which starts half of the others before and the rest after it.
+    Scope,
     /// `gather!(..)`, of one to four
     List,
     /// `gather!(capture; ..)`, of one to four
@@ -159,6 +166,11 @@ impl Mode {
     /// Whether all children are there from the start, as in `gather!`.
     pub fn is_list(self) -> bool {
         matches!(self, Mode::List | Mode::ListCapture)
+    }
+
+    /// Whether it takes its children from an iterator.
+    pub fn has_input(self) -> bool {
+        !self.is_list() && self != Mode::Scope
     }
 }
 

@@ -19,7 +19,9 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use gather::{Builder, Failure, GatherError, Kept, Policy, Sleep, gather, now, sleep, spawn, yield_now};
+use gather::{
+    Builder, Failure, GatherError, Kept, Policy, Sleep, gather, now, scope, sleep, spawn, yield_now,
+};
 
 use super::trace::{Bang, Entry, Event, Outcome, Trace};
 use super::{End, Gathering, Kind, Leaf, Mode, OnDrop, Program, Step};
@@ -388,8 +390,14 @@ fn make_gather(
     gathering: &Gathering,
 ) -> Pin<Box<dyn Future<Output = Output>>> {
     let world = world.clone();
-    if gathering.mode.is_list() {
-        return make_list(world, node, gathering);
+    match gathering.mode {
+        Mode::Scope => {
+            return Box::pin(told(world.clone(), node, run_scope(world, node), |result| {
+                result.map(text).map_err(text)
+            }));
+        }
+        mode if mode.is_list() => return make_list(world, node, gathering),
+        _ => {}
     }
     let input = Input { node, world: world.clone(), next: 0 };
     let plain = match gathering.limit {
@@ -430,7 +438,28 @@ fn make_gather(
             let until = plain.policy(Until { needed, came: Vec::new() });
             Box::pin(told(world, node, until, |(came, all)| Ok(format!("{came:?} {}", options(&all)))))
         }
-        Mode::List | Mode::ListCapture => unreachable!("they have no input"),
+        Mode::Stream => {
+            let mut stream = plain.stream();
+            let all = async move {
+                let mut came = Vec::new();
+                while let Some((index, output)) = stream.next().await {
+                    came.push(format!("#{index} {}", result(&output)));
+                }
+                came.join(" ")
+            };
+            Box::pin(told(world, node, all, Ok))
+        }
+        Mode::ForEach(nanoseconds) => {
+            let came = Rc::new(RefCell::new(Vec::new()));
+            let (bodys_world, seen) = (world.clone(), came.clone());
+            let all = plain.for_each(async move |index, output| {
+                bodys_world.note(Event::Body(node, index));
+                sleep(Duration::from_nanos(nanoseconds)).await;
+                seen.borrow_mut().push(format!("#{index} {}", result(&output)));
+            });
+            Box::pin(told(world, node, all, move |()| Ok(came.borrow().join(" "))))
+        }
+        Mode::Scope | Mode::List | Mode::ListCapture => unreachable!("they have no input"),
     }
 }
 
@@ -464,6 +493,26 @@ fn make_list(world: Rc<World>, node: usize, gathering: &Gathering) -> Pin<Box<dy
         (_, 3) => list!(capture, (capture;); a b c),
         (_, _) => list!(capture, (capture;); a b c d),
     }
+}
+
+/// A scope: a body that spawns, awaits the first child, and spawns again.
+async fn run_scope(world: Rc<World>, node: usize) -> Output {
+    scope(async move |s| {
+        let Gathering { children, .. } = world.program.gathering(node);
+        let (body, others) = children.split_first().expect("it has a body");
+        let (before, after) = others.split_at(others.len() / 2);
+        let spawn_all = |children: &[usize]| {
+            for child in children {
+                drop(s.spawn(world.child(*child)));
+            }
+        };
+        let body = world.child(*body);
+        spawn_all(before);
+        let output = body.await?;
+        spawn_all(after);
+        Ok(output)
+    })
+    .await
 }
 
 /// Awaits a gather, and tells what it gave while the gather still exists: all its children must be gone by then.

@@ -19,6 +19,8 @@ pub enum Event {
     Pull(usize, usize),
     /// A leaf was polled.
     Poll(usize),
+    /// The body of a `for_each` was given the output of the child with this index.
+    Body(usize, usize),
     /// A leaf ended, or a gather gave a result: with what it gave.
     End(usize, String),
     /// A leaf or a gather was dropped.
@@ -73,6 +75,7 @@ impl fmt::Display for Trace {
             for Entry(_, event) in instant {
                 match event {
                     Event::Pull(node, index) => write!(f, " pull {node}#{index};")?,
+                    Event::Body(node, index) => write!(f, " body {node}#{index};")?,
                     Event::Poll(node) => write!(f, " poll {node};")?,
                     Event::End(node, text) => write!(f, " end {node} {text};")?,
                     Event::Drop(node) => write!(f, " drop {node};")?,
