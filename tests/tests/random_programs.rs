@@ -13,15 +13,36 @@
 //! ```
 //!
 //! `GATHER_SEEDS=1000000` tries more than the usual number.
+//!
+//! # What it finds
+//!
+//! Each of these was done to the code on purpose, and was found within the first hundred seeds, but for those with a number:
+//!
+//! | in | fault |
+//! |---|---|
+//! | the engine | siblings are not dropped at the error; a finished child is kept; every child is polled at each wake; a child that panics is taken for one that ended; a wake during the first poll is lost; the input is asked for a child before there is room; the limit is one too high, or too low |
+//! | outputs | two change places (at once, or among those that came early); they are leaked when the gather ends, or when a destructor panics |
+//! | slots | a slot has the index of the child before; its generation is not looked at when the child's turn comes (SEED_POP) |
+//! | groups | the last woken is polled first; the first parent is kept for ever; the parent is not told a second time; a foreign parent is not woken; the generations of groups follow one another by one |
+//! | destructors | the first that panics keeps others from running; its panic replaces a result; that of a finished child is lost in `gather!` |
+//! | modes | `within` forgets what finished at the very end, or begins late; a quorum is one too high or too low, is given up one failure too early or too late; `first_ok` passes over a success; `detailed` has too few places |
+//! | `gather!` | the others are not dropped before the error is seen |
+//! | `stream` | STREAM |
+//! | `scope` | SCOPE |
+//! | `for_each` | FOREACH |
+//! | the runtime | timers of one instant change their order; a yield does not wait for the end of the turn |
+//!
+//! Not found, because nothing but time is lost: a late wake that is queued, and passed over only when its turn comes; an end of the
+//! poll after 32 children with more to do.
 
 use std::env;
-use std::panic;
+use std::panic::{self, AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 
 use gather_tests::model::{Answer, Model};
 use gather_tests::program::generate::program;
-use gather_tests::program::real::{NO_WINNER, Report, run};
-use gather_tests::program::trace::Trace;
+use gather_tests::program::real::{NO_WINNER, Report};
+use gather_tests::program::trace::{Bang, Outcome, Trace};
 use gather_tests::program::{Program, real};
 
 /// How many seeds are tried.
@@ -65,42 +86,70 @@ fn difference(program: &Program, answer: &Answer, first: &Report, second: &Repor
 }
 
 /// All that there is to know of a seed.
-fn story(seed: u64, program: &Program, answer: &Answer, first: &Report, second: &Report) -> String {
+fn story(seed: u64, program: &Program, answer: &Answer, runs: &[Report]) -> String {
     let Answer { outcome, ended_at, trace, certain } = answer;
     let mut story = format!("seed {seed}\n{program}\nthe model: {outcome:?} at {ended_at} ns");
     if let Some(certain) = certain {
         story += &format!(", promised up to event {certain}");
     }
-    story += &format!("\n{trace}\ngather:    {:?} at {} ns\n{}", first.outcome, first.ended_at, first.trace);
-    if second != first {
-        story += &format!("\nagain:     {:?} at {} ns\n{}", second.outcome, second.ended_at, second.trace);
+    story += &format!("\n{trace}");
+    for (position, Report { outcome, ended_at, trace, .. }) in runs.iter().enumerate() {
+        if position == 0 || runs[0] != runs[position] {
+            let name = ["gather:   ", "once more:"][position];
+            story += &format!("\n{name} {outcome:?} at {ended_at} ns\n{trace}");
+        }
     }
     story
+        + &format!("\nGATHER_SEED={seed} cargo test -p gather-tests --test random_programs -- --nocapture\n")
+}
+
+/// Runs a seed twice. Gives whether all of its trace is promised.
+#[track_caller]
+fn check(seed: u64, is_told: bool) -> bool {
+    let program = Rc::new(program(seed));
+    let answer = Model::answer(&program);
+    let runs = catch_unwind(AssertUnwindSafe(|| [real::run(&program), real::run(&program)]));
+    let runs = runs.unwrap_or_else(|panic| {
+        eprintln!("a panic that the program did not make: {}", story(seed, &program, &answer, &[]));
+        resume_unwind(panic)
+    });
+    if is_told {
+        println!("{}", story(seed, &program, &answer, &runs));
+    }
+    if let Some(difference) = difference(&program, &answer, &runs[0], &runs[1]) {
+        panic!("{difference}: {}", story(seed, &program, &answer, &runs));
+    }
+    program.is_calm || answer.certain.is_none()
 }
 
 #[test]
 fn random_programs_do_what_the_model_says_and_the_same_each_time() {
     silence_the_panic_on_purpose();
-    let single = number_in("GATHER_SEED");
-    let seeds = match single {
-        Some(seed) => seed..seed + 1,
-        None => 0..number_in("GATHER_SEEDS").unwrap_or(SEEDS),
-    };
-    let mut uncertain = 0;
-    for seed in seeds.clone() {
-        let program = Rc::new(program(seed));
-        let answer = Model::answer(&program);
-        let [first, second] = [real::run(&program), run(&program)];
-        if single.is_some() {
-            println!("{}", story(seed, &program, &answer, &first, &second));
-        }
-        if let Some(difference) = difference(&program, &answer, &first, &second) {
-            let story = story(seed, &program, &answer, &first, &second);
-            panic!(
-                "{difference}: {story}\nto replay: GATHER_SEED={seed} cargo test -p gather-tests --test random_programs -- --nocapture"
-            );
-        }
-        uncertain += u64::from(answer.certain.is_some() && !program.is_calm);
+    if let Some(seed) = number_in("GATHER_SEED") {
+        check(seed, true);
+        return;
     }
-    println!("uncertain: {uncertain}");
+    let seeds = number_in("GATHER_SEEDS").unwrap_or(SEEDS);
+    let certain = (0..seeds).filter(|seed| check(*seed, false)).count() as u64;
+    assert!(
+        certain * 10 >= seeds * 9,
+        "only {certain} of {seeds} are promised to the end: the others tell little"
+    );
+}
+
+#[test]
+fn random_programs_end_in_every_way() {
+    let outcomes: Vec<_> = (0..2000).map(|seed| Model::answer(&program(seed)).outcome).collect();
+    let check = |name: &str, is_it: fn(&Outcome) -> bool| {
+        let count = outcomes.iter().filter(|outcome| is_it(outcome)).count();
+        assert!(count >= 5, "{name}: {count} of {}", outcomes.len());
+    };
+    check("a value", |outcome| matches!(outcome, Outcome::Output(Ok(_))));
+    check("an error", |outcome| matches!(outcome, Outcome::Output(Err(_))));
+    check("a panic of a child", |outcome| matches!(outcome, Outcome::Panic(Bang::Poll(_))));
+    check("a panic of a destructor", |outcome| matches!(outcome, Outcome::Panic(Bang::Drop(_))));
+    check("a panic of an input", |outcome| matches!(outcome, Outcome::Panic(Bang::Input(_))));
+    check("a race without children", |outcome| matches!(outcome, Outcome::Panic(Bang::NoWinner)));
+    check("a cancellation", |outcome| matches!(outcome, Outcome::Cancelled(false)));
+    assert!(!outcomes.contains(&Outcome::Stuck), "the model waits for something that never comes");
 }

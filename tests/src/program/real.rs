@@ -122,6 +122,15 @@ impl World {
         Child { node, world: self.clone(), part }
     }
 
+    /// A gather has given what it gives.
+    fn check_gone(&self, gather: usize) {
+        for child in &self.program.gathering(gather).children {
+            self.check(!self.states[*child].is_alive.get(), || {
+                format!("{child} is left when {gather} is over")
+            });
+        }
+    }
+
     /// Notes a wake that the script causes now.
     fn will_wake(&self, node: usize) {
         self.states[node].wakes.set(self.states[node].wakes.get() + 1);
@@ -439,10 +448,10 @@ fn make_gather(
             Box::pin(told(world, node, until, |(came, all)| Ok(format!("{came:?} {}", options(&all)))))
         }
         Mode::Stream => {
-            let mut stream = plain.stream();
+            let (mut stream, streams_world) = (plain.stream(), world.clone());
             let all = async move {
                 let mut came = Vec::new();
-                while let Some((index, output)) = stream.next().await {
+                while let Some((index, output)) = watched(&streams_world, node, pin!(stream.next())).await {
                     came.push(format!("#{index} {}", result(&output)));
                 }
                 came.join(" ")
@@ -515,6 +524,17 @@ async fn run_scope(world: Rc<World>, node: usize) -> Output {
     .await
 }
 
+/// Awaits a gather. When a panic comes out of it, its children must be gone, though the gather is not.
+async fn watched<F: Future>(world: &Rc<World>, node: usize, mut gather: Pin<&mut F>) -> F::Output {
+    poll_fn(|cx| {
+        catch_unwind(AssertUnwindSafe(|| gather.as_mut().poll(cx))).unwrap_or_else(|panic| {
+            world.check_gone(node);
+            resume_unwind(panic)
+        })
+    })
+    .await
+}
+
 /// Awaits a gather, and tells what it gave while the gather still exists: all its children must be gone by then.
 async fn told<G: Future>(
     world: Rc<World>,
@@ -523,13 +543,9 @@ async fn told<G: Future>(
     describe: impl FnOnce(G::Output) -> Result<String, String>,
 ) -> Output {
     let mut gather = pin!(gather);
-    let output = gather.as_mut().await;
+    let output = watched(&world, node, gather.as_mut()).await;
     let result = describe(output);
-    for child in &world.program.gathering(node).children {
-        world.check(!world.states[*child].is_alive.get(), || {
-            format!("{child} is left when {node} has its result")
-        });
-    }
+    world.check_gone(node);
     world.note(Event::End(node, format!("{result:?}")));
     match result {
         Ok(text) => Ok(world.token(text)),
