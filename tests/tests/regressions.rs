@@ -59,9 +59,10 @@ fn late_wakes_for_the_first_children_of_a_gather_that_is_gone_poll_no_child_of_t
         for ready in 0..8 {
             let (place, polls) = (RefCell::new(None), Cell::new(0));
             let late = async {
-                let children = (0..=ready).map(async |index| match index == ready {
-                    true => leaves_its_waker(&place, &polls).await,
-                    false => {}
+                let children = (0..=ready).map(async |index| {
+                    if index == ready {
+                        leaves_its_waker(&place, &polls).await;
+                    }
                 });
                 poll_once(&mut gather(children).capture()).await;
                 place.take().unwrap()

@@ -4,7 +4,7 @@
 //! and the queue of those that were woken; time is a number, and what waits for it is a list. It is written from the
 //! contract, and from what the docs say of modes, timers, yields and other threads.
 //!
-//! This file is the machine: leaves, wakes, time. What a gather makes of its children is in [`modes`].
+//! This file is the machine: leaves, wakes, time. Next: `modes.rs`, what a gather makes of its children.
 //!
 //! Where the contract promises no order, it says so by [`Answer::certain`]: what comes after that many entries of the
 //! trace may come in another order, and so may the outcome.

@@ -1,6 +1,6 @@
 //! The model of a gather: which children it starts and polls, and what each mode makes of their outputs.
 //!
-//! Next: nothing; this is the last.
+//! This is the last file of the reading order of random programs.
 
 use super::{Model, Poll, State};
 use crate::program::trace::{Bang, Event};

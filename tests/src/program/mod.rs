@@ -8,6 +8,7 @@
 
 use std::fmt;
 
+mod gathers;
 pub mod generate;
 pub mod real;
 pub mod trace;
@@ -129,7 +130,7 @@ pub struct Gathering {
     pub input_panics_at: Option<usize>,
 }
 
-/// The modes. A new one needs a line here, in [`generate`], one in [`real`] that makes it, and its rules in
+/// The modes. A new one needs a line here, in [`generate`], one in `gathers.rs` that makes it, and its rules in
 /// [`model`](crate::model): `judge` for an output, `stop` for a gather that waits, `result` for the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -147,7 +148,7 @@ pub enum Mode {
     FirstOkN(usize),
     /// `.race()`
     Race,
-    /// A policy of the test's own, [`real::Until`]: over when so many outputs of any kind have come.
+    /// A policy of the test's own, `Until` of `gathers.rs`: over when so many outputs of any kind have come.
     Until(usize),
     /// `.stream()`, taken to its end
     Stream,

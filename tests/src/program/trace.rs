@@ -36,7 +36,7 @@ pub enum Outcome {
     Panic(Bang),
     /// It was cancelled, and some destructor panicked, or none.
     Cancelled(bool),
-    /// It did not end, though all that is waited for has come.
+    /// It did not end, though all that is waited for has come; or it was polled for ever.
     Stuck,
 }
 
