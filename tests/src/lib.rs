@@ -6,6 +6,8 @@
 //! look into and to wait for), [`foreign`] (wakers of other libraries), [`witness`] (what was dropped, and where),
 //! [`wake_storm`], [`random`], [`descriptors`].
 //!
+//! For random programs: [`program`] (what they are, how they are generated and run) and [`model`] (what should come of them).
+//!
 //! For programs: [`programs`] (cargo, and the examples that it builds), [`load_test`] (that example as a process).
 
 pub mod alone;
@@ -15,7 +17,9 @@ pub mod descriptors;
 pub mod foreign;
 pub mod gate;
 pub mod load_test;
+pub mod model;
 pub mod probe;
+pub mod program;
 pub mod programs;
 pub mod random;
 pub mod refused;

@@ -52,6 +52,35 @@ fn a_late_wake_for_a_gather_macro_that_is_gone_polls_no_child_of_the_next() {
 }
 
 #[test]
+fn late_wakes_for_the_first_children_of_a_gather_that_is_gone_poll_no_child_of_those_that_follow() {
+    run(async {
+        // The children of a gather that have one slot after the other count from what their gather counts from; so did the
+        // gathers, and the second child of the first gather was the first of the second, for a waker.
+        for ready in 0..8 {
+            let (place, polls) = (RefCell::new(None), Cell::new(0));
+            let late = async {
+                let children = (0..=ready).map(async |index| {
+                    if index == ready {
+                        leaves_its_waker(&place, &polls).await;
+                    }
+                });
+                poll_once(&mut gather(children).capture()).await;
+                place.take().unwrap()
+            };
+            let late: Waker = late.await;
+            for _ in 0..8 {
+                let (place, polls) = (RefCell::new(None), Cell::new(0));
+                let mut next = gather([leaves_its_waker(&place, &polls)]).capture();
+                poll_once(&mut next).await;
+                late.wake_by_ref();
+                poll_once(&mut next).await;
+                assert_eq!(polls.get(), 1, "{ready} were ready before the child that the wake was for");
+            }
+        }
+    });
+}
+
+#[test]
 fn tasks_that_are_dropped_as_soon_as_they_are_spawned_take_no_more_rows_than_a_few() {
     run(async {
         // Rows are numbered in the wakers, so a waker shows how far they have come.

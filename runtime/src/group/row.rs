@@ -27,8 +27,6 @@ pub(crate) struct Row {
     pub(super) told: bool,
     /// Whom to wake when the first child is queued.
     pub(super) parent: Option<Waker>,
-    /// Whether a child of it ever waited.
-    pub(super) is_used: bool,
     /// What the group is called in a dump. `NONE` until its first poll has ended.
     pub(crate) label: Label,
     /// How many children have given their outputs.
@@ -98,7 +96,6 @@ impl Row {
             tail: END,
             told: true,
             parent: None,
-            is_used: false,
             label: Label::NONE,
             done: 0,
             polls: 0,
@@ -106,6 +103,20 @@ impl Row {
             woken_at: 0,
             is_reported: false,
         }
+    }
+
+    /// Makes a row as if it were new, but for the memory of a few children. Gives the parent.
+    pub(super) fn clean(&mut self) -> Option<Waker> {
+        /// More are not kept.
+        const MOST_KEPT: usize = 64;
+        let parent = self.parent.take();
+        let mut children = std::mem::take(&mut self.children);
+        children.clear();
+        if children.capacity() > MOST_KEPT {
+            children = Vec::new();
+        }
+        *self = Row { children, ..Row::new() };
+        parent
     }
 
     /// Whom the group wakes.

@@ -19,8 +19,8 @@
 //!
 //! # Rows
 //!
-//! A row that is given back keeps the memory of a few children, for the next group. A gather whose children are all ready at
-//! once takes a row and gives it back, and has written nothing to it.
+//! A row that is given back keeps the memory of a few children, for the next group, and no children: wakes that come late find
+//! nobody. A gather whose children are all ready at once takes a row and gives it back, and has hardly written to it.
 //!
 //! Next: [`task`](crate::task), the other kind of row.
 
@@ -43,6 +43,13 @@ pub fn next_generation(generation: u8) -> u8 {
     }
 }
 
+/// What the next group counts from. Groups follow one another far apart (in the golden ratio), because their children count
+/// in steps of one: so a late wake for one of a group's first children is not taken for one of the next group's.
+fn next_group_generation(generation: u8) -> u8 {
+    const STRIDE: u16 = LAST_GENERATION as u16 * 62 / 100;
+    ((u16::from(generation) - 1 + STRIDE) % u16::from(LAST_GENERATION)) as u8 + 1
+}
+
 /// The groups of one runtime.
 pub(crate) struct Groups {
     /// A row for each group that is alive, and free rows.
@@ -55,9 +62,6 @@ pub(crate) struct Groups {
     /// When the loop last looked at the clock, in milliseconds.
     now: u32,
 }
-
-/// How many children a free row has room for.
-const MOST_KEPT: usize = 64;
 
 impl Groups {
     pub(crate) const fn new() -> Groups {
@@ -105,11 +109,8 @@ impl Groups {
     #[inline]
     pub(super) fn insert(&mut self) -> (u32, u8) {
         let group = self.free.pop().unwrap_or_else(|| self.add_row());
-        if self.rows[group as usize].head != END {
-            self.forget_wakes(group);
-        }
         let generation = self.next_generation;
-        self.next_generation = next_generation(generation);
+        self.next_generation = next_group_generation(generation);
         (group, generation)
     }
 
@@ -123,38 +124,16 @@ impl Groups {
         (self.rows.len() - 1) as u32
     }
 
-    /// Late wakes for a group that is gone are in the queue of its row.
-    #[cold]
-    fn forget_wakes(&mut self, group: u32) {
-        let row = &mut self.rows[group as usize];
-        while row.head != END {
-            row.head = std::mem::replace(&mut row.children[row.head as usize].next, IDLE);
-        }
-    }
-
     /// Removes a group. Its parent, which may be a foreign waker, is for the caller to drop when nothing is borrowed.
     #[inline]
     pub(crate) fn remove(&mut self, group: u32) -> Option<Waker> {
-        let row = &mut self.rows[group as usize];
         self.free.push(group);
-        row.told = true;
-        if row.polls == 0 && !row.is_used {
-            return None; // nothing has been written
-        }
-        self.clean(group)
-    }
-
-    /// Makes a row as if it were new.
-    fn clean(&mut self, group: u32) -> Option<Waker> {
         let row = &mut self.rows[group as usize];
-        let parent = row.parent.take();
-        let mut children = std::mem::take(&mut row.children);
-        if children.len() > MOST_KEPT {
-            children = Vec::new();
+        if row.polls == 0 && row.head == END {
+            row.children.clear(); // nothing else was written, or it was for this
+            return None;
         }
-        children.fill(Child::NONE);
-        *row = Row { children, ..Row::new() };
-        parent
+        row.clean()
     }
 
     /// Makes room for children with the numbers below `count`.
@@ -254,9 +233,7 @@ impl Groups {
     #[inline]
     pub(super) fn started(&mut self, group: u32, number: u32, generation: u8, index: usize) {
         let polled_at = self.now;
-        let row = &mut self.rows[group as usize];
-        row.is_used = true;
-        let child = &mut row.children[number as usize];
+        let child = &mut self.rows[group as usize].children[number as usize];
         *child = Child { index: index as u32, polled_at, generation, ..*child };
     }
 
