@@ -87,7 +87,9 @@ pub use blocking::{BlockingTask, spawn_blocking};
 pub use compat::hyper;
 pub use handle::{Handle, RemoteTask};
 pub use metrics::Metrics;
-pub use net::{TcpListener, TcpStream};
+pub use net::{TcpListener, TcpStream, UdpSocket};
+#[cfg(unix)]
+pub use net::{UnixDatagram, UnixListener, UnixStream};
 pub use runtime::{Builder, Runtime, run};
 pub use task::{Canceller, SpawnError, Task, TaskError, TaskId, spawn, try_spawn};
 pub use time::{

@@ -20,6 +20,7 @@
 //!
 //! Next: [`net`](crate::net), the sockets that users see.
 
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -222,6 +223,15 @@ impl<S: mio::event::Source> Source<S> {
                 }
             }
         }
+    }
+
+    /// Awaits what [`poll_io`](Source::poll_io) polls for.
+    pub(crate) async fn try_when_ready<R>(
+        &self,
+        direction: Direction,
+        mut operation: impl FnMut(&S) -> io::Result<R>,
+    ) -> io::Result<R> {
+        poll_fn(|cx| self.poll_io(cx, direction, &mut operation)).await
     }
 
     /// Waits for an event, without trying anything.
