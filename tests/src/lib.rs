@@ -4,10 +4,11 @@
 //!
 //! For the runtime: [`alone`] (a process of its own), [`asleep`] (other threads), [`watchdog`] (what might hang), [`probe`] and [`gate`] (futures to
 //! look into and to wait for), [`foreign`] (wakers of other libraries), [`witness`] (what was dropped, and where),
-//! [`wake_storm`], [`random`], [`descriptors`].
+//! [`wake_storm`], [`random`], [`descriptors`], [`addresses`] (where to listen).
 //!
 //! For programs: [`programs`] (cargo, and the examples that it builds), [`load_test`] (that example as a process).
 
+pub mod addresses;
 pub mod alone;
 pub mod asleep;
 pub mod children;
