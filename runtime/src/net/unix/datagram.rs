@@ -8,9 +8,8 @@ use std::os::unix::net::SocketAddr;
 use std::path::Path;
 
 use super::super::methods::{datagrams, socket};
-use super::pauses;
+use super::until_room;
 use crate::source::{Direction, Source};
-use crate::timeout;
 
 /// A Unix socket that sends and receives datagrams: none is lost, and they come in the order in which they were sent. Dropping it closes
 /// it, and leaves its path where it is.
@@ -90,14 +89,8 @@ impl UnixDatagram {
     /// If it has to wait and this thread runs no runtime.
     pub async fn send_to(&self, datagram: &[u8], path: impl AsRef<Path>) -> io::Result<usize> {
         let path = path.as_ref();
-        for pause in pauses() {
-            let sends = self.source.try_when_ready(Direction::Write, |socket| socket.send_to(datagram, path));
-            if let Ok(result) = timeout(pause, sends).await {
-                return result;
-            }
-            self.source.set_ready(Direction::Write);
-        }
-        unreachable!("there is no last pause")
+        self.source.try_when_ready(Direction::Write, |_| Ok(())).await?; // spends its unit of the budget
+        until_room(|| self.source.io().send_to(datagram, path)).await
     }
 
     /// Ends one or both directions.

@@ -8,9 +8,10 @@
 //!
 //! # What no event tells
 //!
-//! Two operations find another socket's queue full, and the system has no event for when that has room again: connecting to
-//! a listener whose queue is full, and sending to the path of a datagram socket whose queue is full. These try again by
-//! a timer, first after [`FIRST_PAUSE`], each time after twice as long, at most [`LONGEST_PAUSE`].
+//! Two operations may find another socket's queue full, and the system has no event for when that has room again: connecting
+//! to a listener, and sending to the path of a datagram socket. (On Linux the failed send even makes an event of its own,
+//! so who trusts in events tries in vain as fast as it can.) These two ask again by a timer, first after [`FIRST_PAUSE`],
+//! then each time after twice as long, at most [`LONGEST_PAUSE`].
 //!
 //! Next: [`UnixStream`].
 
@@ -18,18 +19,28 @@ mod datagram;
 mod listener;
 mod stream;
 
+use std::io;
 use std::time::Duration;
 
 pub use datagram::UnixDatagram;
 pub use listener::UnixListener;
 pub use stream::UnixStream;
 
+use crate::sleep;
+
 /// Until the second attempt.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 /// The most between two attempts: an eye does not see it, and a processor does not feel it.
 const LONGEST_PAUSE: Duration = Duration::from_millis(32);
 
-/// How long to wait before each further attempt.
-fn pauses() -> impl Iterator<Item = Duration> + Send + Sync {
-    std::iter::successors(Some(FIRST_PAUSE), |pause| Some((*pause * 2).min(LONGEST_PAUSE)))
+/// Tries until another socket's queue has room.
+async fn until_room<R>(mut attempt: impl FnMut() -> io::Result<R>) -> io::Result<R> {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match attempt() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(pause).await,
+            result => return result,
+        }
+        pause = LONGEST_PAUSE.min(pause * 2);
+    }
 }

@@ -7,8 +7,7 @@ use std::os::unix::net::SocketAddr;
 use std::path::Path;
 
 use super::super::methods::{socket, stream};
-use super::pauses;
-use crate::sleep;
+use super::until_room;
 use crate::source::{Direction, Source};
 
 /// A Unix connection: a stream of bytes between two processes of one machine, or within one. Dropping it closes it.
@@ -49,16 +48,8 @@ impl UnixStream {
     ///
     /// If this thread runs no runtime.
     pub async fn connect(path: impl AsRef<Path>) -> io::Result<UnixStream> {
-        let mut pauses = pauses();
-        loop {
-            match mio::net::UnixStream::connect(path.as_ref()) {
-                // The queue is full: this socket is not connected, and never will be.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    sleep(pauses.next().unwrap_or_default()).await;
-                }
-                result => return result.and_then(UnixStream::register),
-            }
-        }
+        // A socket that was refused for want of room is not connected, and never will be: so each time a new one.
+        until_room(|| mio::net::UnixStream::connect(path.as_ref())).await.and_then(UnixStream::register)
     }
 
     /// Two streams that are connected to each other.
