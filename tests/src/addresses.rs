@@ -3,14 +3,24 @@
 use std::env;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use socket2::{Domain, Socket, Type};
 
 /// A port of this machine that the system chooses.
 pub const HERE: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
 
-/// An address at which nobody listens.
+/// An address at which nobody listens, and nobody else can: a port that is given back may be the next test's, or the very
+/// port that the system chooses for who connects to it, and then it is connected to itself.
 pub fn closed_address() -> SocketAddr {
-    std::net::TcpListener::bind(HERE).unwrap().local_addr().unwrap()
+    static BOUND: OnceLock<Socket> = OnceLock::new();
+    let socket = BOUND.get_or_init(|| {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(HERE).into()).unwrap();
+        socket
+    });
+    socket.local_addr().unwrap().as_socket().unwrap()
 }
 
 /// A path for a Unix socket. What is there is removed when this is dropped.
