@@ -169,19 +169,16 @@ impl Listening {
     fn new(signal: Signal) -> io::Result<Listening> {
         let (reader, writer) = std::os::unix::net::UnixStream::pair()?;
         let bytes = UnixStream::from_std(reader)?;
-        // First this, then the default is switched off: a signal in between is not lost.
+        Listeners::prepare(signal)?;
         let writer = pipe::register(signal.number(), writer)?;
-        if let Err(error) = Listeners::add(signal) {
-            unregister(writer);
-            return Err(error);
-        }
+        Listeners::change(signal, |count| count + 1);
         Ok(Listening { signal, bytes, writer })
     }
 }
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        Listeners::remove(self.signal);
+        Listeners::change(self.signal, |count| count - 1);
         unregister(self.writer); // and closes its end
     }
 }
@@ -198,23 +195,21 @@ struct Listeners {
 static LISTENERS: Mutex<Vec<Listeners>> = Mutex::new(Vec::new());
 
 impl Listeners {
-    fn add(signal: Signal) -> io::Result<()> {
+    /// Sees to it that the handler does what the system would while nobody listens. It does things in the order in which
+    /// they were registered, so this has to come before who listens: it then looks whether somebody does before that
+    /// somebody can hear of the signal and be gone.
+    fn prepare(signal: Signal) -> io::Result<()> {
         let mut all = LISTENERS.lock();
         if !all.iter().any(|listeners| listeners.signal == signal) {
-            let nobody = Arc::new(AtomicBool::new(false));
+            let nobody = Arc::new(AtomicBool::new(true));
             flag::register_conditional_default(signal.number(), nobody.clone())?;
             all.push(Listeners { signal, count: 0, nobody });
         }
-        Listeners::change(&mut all, signal, |count| count + 1);
         Ok(())
     }
 
-    fn remove(signal: Signal) {
-        Listeners::change(&mut LISTENERS.lock(), signal, |count| count - 1);
-    }
-
-    fn change(all: &mut [Listeners], signal: Signal, change: impl Fn(usize) -> usize) {
-        for listeners in all.iter_mut().filter(|listeners| listeners.signal == signal) {
+    fn change(signal: Signal, change: impl Fn(usize) -> usize) {
+        for listeners in LISTENERS.lock().iter_mut().filter(|listeners| listeners.signal == signal) {
             listeners.count = change(listeners.count);
             listeners.nobody.store(listeners.count == 0, Ordering::SeqCst);
         }

@@ -129,3 +129,66 @@ fn is_gone(kind: io::ErrorKind) -> bool {
             | NetworkDown
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::{run, yield_now};
+
+    /// What accepts give that find these errors, each in a connection of its own, and then none.
+    async fn accepts(errors: &[io::ErrorKind]) -> Vec<Result<(), io::ErrorKind>> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut left = errors.iter();
+        let mut results = Vec::new();
+        while results.last() != Some(&Ok(())) {
+            let accepted = poll_fn(|cx| {
+                poll_accept(&listener.source, cx, |listener| match left.next() {
+                    Some(kind) => Err((*kind).into()),
+                    None => listener.accept(),
+                })
+            });
+            results.push(accepted.await.map(drop).map_err(|error| error.kind()));
+        }
+        results
+    }
+
+    #[test]
+    fn an_accept_passes_over_connections_that_have_gone_and_gives_other_errors_and_goes_on() {
+        use io::ErrorKind::*;
+        run(async {
+            assert_eq!(accepts(&[]).await, [Ok(())]);
+            assert_eq!(accepts(&[ConnectionAborted, ConnectionReset, NetworkDown]).await, [Ok(())]);
+            let others = [PermissionDenied, ConnectionAborted, OutOfMemory, Other, Interrupted];
+            let told = [Err(PermissionDenied), Err(OutOfMemory), Err(Other), Ok(())];
+            assert_eq!(accepts(&others).await, told);
+        });
+    }
+
+    #[test]
+    fn an_accept_that_passes_over_many_lets_others_have_their_turn() {
+        run(async {
+            let is_done = Cell::new(false);
+            let turns = Cell::new(0);
+            let mut counts = std::pin::pin!(async {
+                while !is_done.get() {
+                    turns.set(turns.get() + 1);
+                    yield_now().await;
+                }
+            });
+            let mut accepting = std::pin::pin!(async {
+                assert_eq!(accepts(&[io::ErrorKind::ConnectionAborted; 10_000]).await, [Ok(())]);
+                is_done.set(true);
+            });
+            poll_fn(|cx| {
+                use std::future::Future;
+                let _ = accepting.as_mut().poll(cx).is_ready();
+                counts.as_mut().poll(cx)
+            })
+            .await;
+            assert!(turns.get() > 10, "{} turns", turns.get());
+        });
+    }
+}
