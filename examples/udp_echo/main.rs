@@ -11,27 +11,17 @@
 //!     listening on 127.0.0.1:40123
 //!     1000 clients had 4 datagrams each echoed
 
+#[path = "../echo_server/options.rs"]
+mod options;
+
 use std::error::Error;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use gather::{UdpSocket, gather, run, spawn, timeout};
-use lexopt::{Arg, Parser, ValueExt};
-
-const HELP: &str = "\
-Sends back what it gets over UDP.
-
-Usage: udp_echo [OPTIONS]
-
-Options:
-      --listen ADDRESS  where to listen, as IP:PORT; port 0 takes a free one [default: 127.0.0.1:0]
-      --self-test N     let N clients check the server, instead of serving until killed
-  -h, --help            show this
-
-Exit codes: 0 the self-test passed, 1 it did not or the address cannot be had, 2 the options cannot be used.";
+use options::Options;
 
 /// What a client of the self-test sends: from nothing to about what goes through any network in one piece.
 const DATAGRAM_SIZES: [usize; 4] = [0, 1, 100, 1200];
@@ -43,48 +33,8 @@ const CLIENTS_AT_ONCE: usize = 100;
 const ATTEMPTS: usize = 20;
 const PATIENCE: Duration = Duration::from_millis(250);
 
-struct Options {
-    listen: SocketAddr,
-    /// The number of clients, if it is to test itself.
-    self_test: Option<NonZeroUsize>,
-}
-
-impl Options {
-    /// Gives None if help was asked for.
-    fn parse() -> Result<Option<Options>, lexopt::Error> {
-        let mut options = Options { listen: SocketAddr::from(([127, 0, 0, 1], 0)), self_test: None };
-        let mut parser = Parser::from_env();
-        while let Some(argument) = parser.next()? {
-            match argument {
-                Arg::Long("listen") => options.listen = parser.value()?.parse()?,
-                Arg::Long("self-test") => options.self_test = Some(parser.value()?.parse()?),
-                Arg::Short('h') | Arg::Long("help") => return Ok(None),
-                unknown => return Err(unknown.unexpected()),
-            }
-        }
-        Ok(Some(options))
-    }
-}
-
 fn main() -> ExitCode {
-    let options = match Options::parse() {
-        Ok(Some(options)) => options,
-        Ok(None) => {
-            println!("{HELP}");
-            return ExitCode::SUCCESS;
-        }
-        Err(error) => {
-            eprintln!("udp_echo: {error} (see --help)");
-            return ExitCode::from(2);
-        }
-    };
-    match run(udp_echo(&options)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("udp_echo: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    options::start("udp_echo", "UDP", |options| run(udp_echo(options)))
 }
 
 async fn udp_echo(options: &Options) -> Result<(), Box<dyn Error>> {

@@ -24,7 +24,7 @@ use gather_tests::asleep::SystemThread;
 use gather_tests::descriptors::open_descriptors;
 use gather_tests::foreign::{Done, foreign};
 use gather_tests::gate::Gate;
-use gather_tests::probe::{Probe, letters_are_read, poll_once, some_turns};
+use gather_tests::probe::{Probe, letters_are_read, poll_once, sockets_registered, some_turns};
 use gather_tests::watchdog::finishes;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -43,10 +43,6 @@ async fn pair_with_std() -> (TcpStream, std::net::TcpStream) {
     let listener = std::net::TcpListener::bind(HERE).unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     (client, listener.accept().unwrap().0)
-}
-
-fn sockets_registered() -> usize {
-    Handle::current().metrics().sockets_registered()
 }
 
 /// Bytes that differ from place to place, so that one that is lost or doubled is seen.

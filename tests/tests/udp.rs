@@ -8,11 +8,11 @@ use std::thread;
 use std::time::Duration;
 
 use futures_lite::future;
-use gather::{Handle, UdpSocket, gather, run, sleep, spawn, timeout, yield_now};
+use gather::{UdpSocket, gather, run, sleep, spawn, timeout, yield_now};
 use gather_tests::addresses::HERE;
 use gather_tests::alone::alone;
 use gather_tests::descriptors::open_descriptors;
-use gather_tests::probe::{Probe, letters_are_read, poll_once, some_turns};
+use gather_tests::probe::{Probe, letters_are_read, poll_once, sockets_registered, some_turns};
 use gather_tests::watchdog::finishes;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -21,10 +21,6 @@ async fn bound() -> (UdpSocket, SocketAddr) {
     let socket = UdpSocket::bind(HERE).await.unwrap();
     let address = socket.local_addr().unwrap();
     (socket, address)
-}
-
-fn sockets_registered() -> usize {
-    Handle::current().metrics().sockets_registered()
 }
 
 #[test]

@@ -11,21 +11,16 @@ use std::time::Duration;
 
 use futures_lite::future;
 use gather::{
-    Builder, Handle, UnixDatagram, UnixListener, UnixStream, gather, run, sleep, spawn, spawn_blocking,
-    timeout,
+    Builder, UnixDatagram, UnixListener, UnixStream, gather, run, sleep, spawn, spawn_blocking, timeout,
 };
 use gather_tests::addresses::SocketPath;
 use gather_tests::alone::{alone, alone_after};
 use gather_tests::descriptors::open_descriptors;
-use gather_tests::probe::{Probe, letters_are_read, poll_once, some_turns};
+use gather_tests::probe::{Probe, letters_are_read, poll_once, sockets_registered, some_turns};
 use gather_tests::watchdog::finishes;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
-
-fn sockets_registered() -> usize {
-    Handle::current().metrics().sockets_registered()
-}
 
 // ---- streams
 

@@ -7,7 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
 
-use super::methods::socket;
+use super::methods::{hops, socket};
 use super::{TcpStream, ToSocketAddrs};
 use crate::source::{Direction, Source};
 
@@ -34,6 +34,7 @@ pub struct TcpListener {
 }
 
 socket!(TcpListener, mio::net::TcpListener, std::net::TcpListener, SocketAddr, ready: []);
+hops!(TcpListener);
 
 impl TcpListener {
     /// Listens on `address` (port 0: on any that is free). Of several addresses the first that works is taken.
@@ -46,9 +47,7 @@ impl TcpListener {
     ///
     /// If this thread runs no runtime.
     pub async fn bind(address: impl ToSocketAddrs) -> io::Result<TcpListener> {
-        first_that_works(address, |address| mio::net::TcpListener::bind(address))
-            .await
-            .and_then(TcpListener::register)
+        first_that_works(address, mio::net::TcpListener::bind).await.and_then(TcpListener::register)
     }
 
     /// Waits for the next connection. Dropping the future loses no connection.
@@ -74,16 +73,6 @@ impl TcpListener {
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
         let (stream, address) = ready!(poll_accept(&self.source, cx, |listener| listener.accept()))?;
         Poll::Ready(TcpStream::register(stream).map(|stream| (stream, address)))
-    }
-
-    /// Over how many hops a packet of an accepted connection may go (`IP_TTL`).
-    pub fn ttl(&self) -> io::Result<u32> {
-        self.source.io().ttl()
-    }
-
-    /// Sets over how many hops a packet of an accepted connection may go (`IP_TTL`), 1 to 255.
-    pub fn set_ttl(&self, hops: u32) -> io::Result<()> {
-        self.source.io().set_ttl(hops)
     }
 }
 

@@ -6,6 +6,7 @@
 //! | macro | for | gives |
 //! |---|---|---|
 //! | `socket!` | all six | `from_std`, `into_std`, `local_addr`, `take_error`, the descriptor, `Debug` |
+//! | `hops!` | those of IP | `ttl`, `set_ttl` |
 //! | `stream!` | `TcpStream`, `UnixStream` | reading and writing bytes, `shutdown`, `peer_addr` |
 //! | `datagrams!` | `UdpSocket`, `UnixDatagram` | `send`, `recv`, `recv_from`, `peer_addr` |
 //!
@@ -84,6 +85,23 @@ macro_rules! socket {
         impl std::os::windows::io::AsRawSocket for $socket {
             fn as_raw_socket(&self) -> std::os::windows::io::RawSocket {
                 self.source.io().as_raw_socket()
+            }
+        }
+    };
+}
+
+/// What every socket of IP has.
+macro_rules! hops {
+    ($socket:ident) => {
+        impl $socket {
+            /// Over how many hops a packet may go (`IP_TTL`). A listener's is that of what it accepts.
+            pub fn ttl(&self) -> std::io::Result<u32> {
+                self.source.io().ttl()
+            }
+
+            /// Sets over how many hops a packet may go (`IP_TTL`), 1 to 255. A listener's is that of what it accepts.
+            pub fn set_ttl(&self, hops: u32) -> std::io::Result<()> {
+                self.source.io().set_ttl(hops)
             }
         }
     };
@@ -198,4 +216,4 @@ macro_rules! datagrams {
     };
 }
 
-pub(super) use {datagrams, socket, stream};
+pub(super) use {datagrams, hops, socket, stream};

@@ -6,7 +6,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 
-use super::methods::{socket, stream};
+use super::methods::{hops, socket, stream};
 use super::{ToSocketAddrs, connect};
 use crate::source::{Direction, Source};
 
@@ -32,6 +32,7 @@ pub struct TcpStream {
 // One that is connected is tried before the first event: often there is data already.
 socket!(TcpStream, mio::net::TcpStream, std::net::TcpStream, SocketAddr, ready: [Direction::Read, Direction::Write]);
 stream!(TcpStream, SocketAddr);
+hops!(TcpStream);
 
 impl TcpStream {
     /// Connects to `address`.
@@ -88,15 +89,5 @@ impl TcpStream {
     /// Sends small writes at once instead of collecting them (`TCP_NODELAY`).
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
         self.source.io().set_nodelay(nodelay)
-    }
-
-    /// Over how many hops a packet may go (`IP_TTL`).
-    pub fn ttl(&self) -> io::Result<u32> {
-        self.source.io().ttl()
-    }
-
-    /// Sets over how many hops a packet may go (`IP_TTL`), 1 to 255.
-    pub fn set_ttl(&self, hops: u32) -> io::Result<()> {
-        self.source.io().set_ttl(hops)
     }
 }

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::ToSocketAddrs;
 use super::listener::first_that_works;
-use super::methods::{datagrams, socket};
+use super::methods::{datagrams, hops, socket};
 use crate::source::{Direction, Source};
 
 /// A socket that sends and receives datagrams over UDP. Dropping it closes it.
@@ -41,6 +41,7 @@ pub struct UdpSocket {
 // Nearly always there is room to send.
 socket!(UdpSocket, mio::net::UdpSocket, std::net::UdpSocket, SocketAddr, ready: [Direction::Read, Direction::Write]);
 datagrams!(UdpSocket, SocketAddr);
+hops!(UdpSocket);
 
 impl UdpSocket {
     /// Binds a socket to `address` (port 0: to any that is free). Of several addresses the first that works is taken.
@@ -53,9 +54,7 @@ impl UdpSocket {
     ///
     /// If this thread runs no runtime.
     pub async fn bind(address: impl ToSocketAddrs) -> io::Result<UdpSocket> {
-        first_that_works(address, |address| mio::net::UdpSocket::bind(address))
-            .await
-            .and_then(UdpSocket::register)
+        first_that_works(address, mio::net::UdpSocket::bind).await.and_then(UdpSocket::register)
     }
 
     /// Makes `address` the one to which [`send`](UdpSocket::send) sends, and from which alone datagrams are received. Nothing is sent.
@@ -93,16 +92,6 @@ impl UdpSocket {
     /// Lets it send to a broadcast address, or not (`SO_BROADCAST`).
     pub fn set_broadcast(&self, broadcast: bool) -> io::Result<()> {
         self.source.io().set_broadcast(broadcast)
-    }
-
-    /// Over how many hops a datagram may go (`IP_TTL`).
-    pub fn ttl(&self) -> io::Result<u32> {
-        self.source.io().ttl()
-    }
-
-    /// Sets over how many hops a datagram may go (`IP_TTL`), 1 to 255.
-    pub fn set_ttl(&self, hops: u32) -> io::Result<()> {
-        self.source.io().set_ttl(hops)
     }
 
     /// Receives what is sent to `group`, too, on the interface that has this address (unspecified: one that the system chooses).
