@@ -2,6 +2,8 @@
 
 #![cfg(unix)]
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 use std::task::Waker;
@@ -14,6 +16,7 @@ use gather_tests::alone::{alone, command, is_alone};
 use gather_tests::descriptors::open_descriptors;
 use gather_tests::gate::Gate;
 use gather_tests::probe::{poll_once, some_turns};
+use gather_tests::programs::build_example;
 use gather_tests::watchdog::finishes;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -141,7 +144,6 @@ fn start(test: &str) -> Child {
 
 /// Waits until it prints this.
 fn wait_for(text: &str, child: &mut Child) {
-    use std::io::Read;
     let stdout = child.stdout.as_mut().unwrap();
     let mut printed = String::new();
     while !printed.contains(text) {
@@ -199,5 +201,32 @@ fn who_keeps_listening_hears_the_second_too_and_only_then_the_default_is_back() 
         wait_for("ends", &mut child);
         send(Signal::Terminate, child.id());
         assert_eq!(child.wait().unwrap().signal(), Some(Signal::Terminate.number()));
+    });
+}
+
+#[test]
+fn the_example_shutdown_lets_connections_finish_and_ends_at_once_when_asked_again() {
+    finishes(|| {
+        let program = build_example("shutdown");
+        for asked_again in [false, true] {
+            let mut child = Command::new(&program).stdout(Stdio::piped()).spawn().unwrap();
+            let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+            let address = lines.next().unwrap().replace("listening on ", "");
+            let mut client = TcpStream::connect(address).unwrap();
+            client.read_exact(&mut [0; 2]).unwrap();
+            send(Signal::Terminate, child.id());
+            assert!(lines.next().unwrap().starts_with("Terminate: 1 connections may finish"));
+            if asked_again {
+                send(Signal::Terminate, child.id());
+                assert_eq!(child.wait().unwrap().signal(), Some(Signal::Terminate.number()));
+            } else {
+                client.write_all(b"question\n").unwrap();
+                let mut answer = String::new();
+                client.read_to_string(&mut answer).unwrap();
+                assert_eq!(answer, "done\n");
+                assert_eq!(lines.next().unwrap(), "all have finished");
+                assert!(child.wait().unwrap().success());
+            }
+        }
     });
 }

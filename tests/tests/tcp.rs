@@ -862,6 +862,23 @@ fn sockets_come_from_the_standard_library_and_go_back_to_it() {
     });
 }
 
+// The documentation says so, for what the standard library has no stable method for.
+#[test]
+fn other_options_are_set_through_the_descriptor() {
+    finishes(|| {
+        run(async {
+            let (client, server) = pair().await;
+            let socket = socket2::SockRef::from(&client);
+            socket.set_keepalive(true).unwrap();
+            assert!(socket.keepalive().unwrap());
+            socket.set_linger(Some(Duration::ZERO)).unwrap();
+            drop(client); // which now is a reset
+            let error = server.read(&mut [0]).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        });
+    });
+}
+
 // ---- the reactor
 
 // A duplicate keeps the socket in the system's table when it is closed here.
