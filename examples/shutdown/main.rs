@@ -1,5 +1,5 @@
-//! A server that ends in good order: Ctrl-C, or `kill`, once asks it to take no more connections and let those that it has
-//! finish; a second Ctrl-C ends it at once.
+//! A server that ends in good order: Ctrl-C, or `kill`, once asks it to take no more connections and let those that
+//! it has finish; a second Ctrl-C ends it at once.
 //!
 //!     cargo run --release --example shutdown
 //!
@@ -14,8 +14,8 @@
 //!     all have finished
 //!     3 clients got their answers, and a fourth was not let in
 //!
-//! The pattern: one future waits for the signal, beside what goes on; when it is ready, what starts new work is dropped, and
-//! what is at work is waited for, with a limit on the time. The second signal needs no code: nobody
+//! The pattern: one future waits for the signal, beside what goes on; when it is ready, what starts new work is
+//! dropped, and what is at work is waited for, with a limit on the time. The second signal needs no code: nobody
 //! listens any more, so it does what it does by default, though the program may hang.
 
 use std::future::Future;

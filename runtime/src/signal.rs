@@ -15,17 +15,18 @@
 //!
 //! # While somebody listens, and after
 //!
-//! A signal goes to all in the process who listen for it, on all threads, and does nothing else. **When nobody listens any
-//! more, it again does what the system does by default.** After [`ctrl_c`] that is after the first one: so a second Ctrl-C
-//! kills a process that takes too long to end, though its loop may be blocked. A [`Signals`] that is kept goes on
-//! listening. (If the program handles the same signal with another library, too, keep a [`Signals`] for as long.)
+//! A signal goes to all in the process who listen for it, on all threads, and does nothing else. **When nobody
+//! listens any more, it again does what the system does by default.** After [`ctrl_c`] that is after the first one:
+//! so a second Ctrl-C kills a process that takes too long to end, though its loop may be blocked. A [`Signals`] that
+//! is kept goes on listening. (So keep one if the program handles the same signal with another library, too, or was
+//! started with the signal ignored, as `nohup` does with [`Hangup`](Signal::Hangup): neither is looked at.)
 //!
 //! # Implementation
 //!
-//! The crate signal-hook writes a byte into a socket from the signal's handler, where little else is allowed. The other end
-//! is a [`UnixStream`] of this runtime, so a signal is an event like any other. Each signal has a pair of its own, so
-//! the byte need not say which. A handler, once there, stays; so it also looks whether somebody listens, and if not
-//! does what the system would.
+//! The crate signal-hook writes a byte into a socket from the signal's handler, where little else is allowed. The
+//! other end is a [`UnixStream`] of this runtime, so a signal is an event like any other. Each signal has a pair of
+//! its own, so the byte need not say which. A handler, once there, stays; so it also looks whether somebody listens,
+//! and if not does what the system would.
 //!
 //! Next: [`compat`](crate::compat), the traits of other libraries.
 
@@ -42,8 +43,8 @@ use signal_hook::{SigId, flag};
 
 use crate::net::UnixStream;
 
-/// Waits for the next Ctrl-C ([`Signal::Interrupt`]), from the first poll on. Afterwards, or if it is dropped, Ctrl-C kills the
-/// process again, unless somebody else listens.
+/// Waits for the next Ctrl-C ([`Signal::Interrupt`]), from the first poll on. Afterwards, or if it is dropped, Ctrl-C
+/// kills the process again, unless somebody else listens.
 ///
 /// # Errors
 ///
@@ -56,7 +57,8 @@ pub async fn ctrl_c() -> io::Result<()> {
     Signals::new([Signal::Interrupt])?.recv().await.map(drop)
 }
 
-/// Waits for the next [`Signal::Terminate`], which is what `kill` and service managers send. All else is as with [`ctrl_c`].
+/// Waits for the next [`Signal::Terminate`], which is what `kill` and service managers send. All else is as with
+/// [`ctrl_c`].
 pub async fn terminate() -> io::Result<()> {
     Signals::new([Signal::Terminate])?.recv().await.map(drop)
 }
@@ -134,9 +136,9 @@ impl Signals {
         Ok(Signals { listening })
     }
 
-    /// Waits for the next signal. Each counts once, but the system may make one of several of the same kind that come before
-    /// it gets round to them; of those of different kinds, the order in which they came is not known. Dropping the future
-    /// loses none. Without any signals to listen for it waits for ever.
+    /// Waits for the next signal. Each counts once, but the system may make one of several of the same kind that come
+    /// before it gets round to them; of those of different kinds, the order in which they came is not known. Dropping
+    /// the future loses none. Without any signals to listen for it waits for ever.
     ///
     /// # Errors
     ///

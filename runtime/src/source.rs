@@ -2,12 +2,12 @@
 //!
 //! # Readiness
 //!
-//! With edge-triggered events the system says once that a direction is ready. From then on it may be tried until
-//! the system says `WouldBlock`; only then is it cleared, and the next event awaited. One case is surer than
-//! that: on Linux a read that fills less than its buffer has emptied the socket, and new data makes a new event
-//! (epoll(7)), so it clears too and saves the system call that would fail. Not so if the peer has closed: then the
-//! last event was the last one, and stays. And not if a byte in the stream is urgent: a read ends in front of it, whatever
-//! stands behind.
+//! With edge-triggered events the system says once that a direction is ready. From then on it may be tried until the
+//! system says `WouldBlock`; only then is it cleared, and the next event awaited. One case is surer than that: on
+//! Linux a read that fills less than its buffer has emptied the socket, and new data makes a new event (epoll(7)), so
+//! it clears too and saves the system call that would fail. Not so if the peer has closed: then the last event was
+//! the last one, and stays. And not if a byte in the stream is urgent: a read ends in front of it, whatever stands
+//! behind.
 //!
 //! The flags stand in one word with a count of the events. Clearing is a compare-and-swap against the word that
 //! was read before the attempt, so an event that comes in between is never cleared with it.

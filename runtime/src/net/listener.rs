@@ -57,14 +57,15 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// What the system says, such as that the process or the system has no descriptors left (`EMFILE`, `ENFILE`), or no
-    /// memory for one more connection (`ENOBUFS`, `ENOMEM`). The listener stays usable, and what could not be accepted stays
-    /// in the queue: the next call tries it again, and succeeds when there is a descriptor, though no new client comes. A call gives one
-    /// error and does not try again by itself; a server that goes on at once would try in vain as fast as it can, so let it
-    /// `sleep` for a moment first.
+    /// What the system says, such as that the process or the system has no descriptors left (`EMFILE`, `ENFILE`), or
+    /// no memory for one more connection (`ENOBUFS`, `ENOMEM`). The listener stays usable, and what could not be
+    /// accepted stays in the queue: the next call tries it again, and succeeds when there is a descriptor, though no
+    /// new client comes. A call gives one error and does not try again by itself; a server that goes on at once would
+    /// try in vain as fast as it can, so let it `sleep` for a moment first.
     ///
-    /// A connection that its client has given up before it was accepted (`ECONNABORTED` and the like) is no error: the next
-    /// one is taken. Other errors about one connection (`EPROTO`, `EPERM`) are given, and that connection is gone.
+    /// A connection that its client has given up before it was accepted (`ECONNABORTED` and the like) is no error:
+    /// the next one is taken. Other errors about one connection (`EPROTO`, `EPERM`) are given, and that connection is
+    /// gone; so is one that was accepted and that the system does not let be registered.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         poll_fn(|cx| self.poll_accept(cx)).await
     }

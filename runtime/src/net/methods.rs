@@ -133,8 +133,8 @@ macro_rules! stream {
                 Ok(())
             }
 
-            /// Reads what there is into several buffers, each filled before the next and all in one system call, and gives
-            /// the number of bytes. Dropping the future loses no data.
+            /// Reads what there is into several buffers, each filled before the next and all in one system call, and
+            /// gives the number of bytes. Dropping the future loses no data.
             pub async fn read_vectored(
                 &self,
                 parts: &mut [std::io::IoSliceMut<'_>],
@@ -185,8 +185,8 @@ macro_rules! stream {
 macro_rules! datagrams {
     ($socket:ident, $address:ty) => {
         impl $socket {
-            /// Sends a datagram to the address that it is connected to, as a whole, and gives its length. Waits while the
-            /// system has no room for it. Dropping the future before it is ready sends nothing.
+            /// Sends a datagram to the address that it is connected to, as a whole, and gives its length. Waits while
+            /// the system has no room for it. Dropping the future before it is ready sends nothing.
             ///
             /// # Errors
             ///
@@ -196,9 +196,9 @@ macro_rules! datagrams {
                 self.source.try_when_ready(Direction::Write, |socket| socket.send(datagram)).await
             }
 
-            /// Waits for the next datagram, puts it into the buffer, and gives its length; if it is connected, only one from
-            /// that address comes. **What does not fit is lost** (on Windows with an error). Dropping the future loses no
-            /// datagram.
+            /// Waits for the next datagram, puts it into the buffer, and gives its length; if it is connected, only
+            /// one from that address comes. **What does not fit is lost** (on Windows with an error). Dropping the
+            /// future loses no datagram.
             pub async fn recv(&self, buffer: &mut [u8]) -> std::io::Result<usize> {
                 self.source.try_when_ready(Direction::Read, |socket| socket.recv(buffer)).await
             }

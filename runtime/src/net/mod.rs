@@ -9,8 +9,8 @@
 //! | IP | [`TcpListener`] | [`TcpStream`] | [`UdpSocket`] |
 //! | Unix | [`UnixListener`] | [`UnixStream`] | [`UnixDatagram`] |
 //!
-//! Those of Unix are there on Unix only. The streams, and references to them, have the traits of the features `futures-io`,
-//! `tokio-io` and `hyper`.
+//! Those of Unix are there on Unix only. The streams, and references to them, have the traits of the features
+//! `futures-io`, `tokio-io` and `hyper`.
 //!
 //! Names are looked up on the blocking pool; an address that needs no look-up starts no thread.
 //!

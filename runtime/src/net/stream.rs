@@ -16,15 +16,15 @@ use crate::source::{Direction, Source};
 /// `Arc` for two tasks. But only one of them may wait to read, and one to write: the one that was polled last is woken,
 /// and one before it waits for ever.
 ///
-/// With the features `futures-io` (default), `tokio-io` and `hyper` it has the read and write traits of those libraries, and
-/// so has `&TcpStream`: two references are the two halves.
+/// With the features `futures-io` (default), `tokio-io` and `hyper` it has the read and write traits of those
+/// libraries, and so has `&TcpStream`: two references are the two halves.
 ///
 /// It belongs to the runtime that made it, may be polled and dropped on any thread, and gives errors when that
 /// runtime has ended. See [`TcpListener`](super::TcpListener) for an example.
 ///
-/// For options that the standard library's sockets do not have either (keep-alive, linger, buffer sizes) make the socket with
-/// the crate socket2 and bring it by [`from_std`](TcpStream::from_std), or set them on the one that is here by its
-/// `SockRef::from(&stream)`.
+/// For options that the standard library's sockets do not have either (keep-alive, linger, buffer sizes) make the
+/// socket with the crate socket2 and bring it by [`from_std`](TcpStream::from_std), or set them on the one that is
+/// here by its `SockRef::from(&stream)`.
 pub struct TcpStream {
     pub(crate) source: Source<mio::net::TcpStream>,
 }
@@ -37,9 +37,9 @@ hops!(TcpStream);
 impl TcpStream {
     /// Connects to `address`.
     ///
-    /// Of several addresses, as of a name that has some, the first that answers is taken: they are tried in their order, but
-    /// those of IPv6 and IPv4 by turns, and the next when one has failed, or has not answered for 250 ms and is tried on
-    /// meanwhile ("happy eyeballs", RFC 8305). What does not win is closed.
+    /// Of several addresses, as of a name that has some, the first that answers is taken: they are tried in their
+    /// order, but those of IPv6 and IPv4 by turns, and the next when one has failed, or has not answered for 250 ms
+    /// and is tried on meanwhile ("happy eyeballs", RFC 8305). What does not win is closed.
     ///
     /// Dropping the future closes all that it opened.
     ///

@@ -12,9 +12,9 @@ use crate::source::{Direction, Source};
 
 /// A socket that sends and receives datagrams over UDP. Dropping it closes it.
 ///
-/// Its methods take `&self`, and one task or child of a gather at a time may wait to receive, and one to send, as with a
-/// [`TcpStream`](super::TcpStream). A datagram comes whole or not at all: one may be lost on the way, come twice, or come before one
-/// that was sent earlier.
+/// Its methods take `&self`, and one task or child of a gather at a time may wait to receive, and one to send, as
+/// with a [`TcpStream`](super::TcpStream). A datagram comes whole or not at all: one may be lost on the way, come
+/// twice, or come before one that was sent earlier.
 ///
 /// ```
 /// use gather_runtime::net::UdpSocket;
@@ -57,14 +57,14 @@ impl UdpSocket {
         first_that_works(address, mio::net::UdpSocket::bind).await.and_then(UdpSocket::register)
     }
 
-    /// Makes `address` the one to which [`send`](UdpSocket::send) sends, and from which alone datagrams are received. Nothing is sent.
-    /// Of several addresses the first that the system takes.
+    /// Makes `address` the one to which [`send`](UdpSocket::send) sends, and from which alone datagrams are received.
+    /// Nothing is sent. Of several addresses the first that the system takes.
     pub async fn connect(&self, address: impl ToSocketAddrs) -> io::Result<()> {
         first_that_works(address, |address| self.source.io().connect(address)).await
     }
 
-    /// Sends a datagram to `address`, as a whole, and gives its length. Of several addresses the first is used. Waits while the system
-    /// has no room for it. Dropping the future before it is ready sends nothing.
+    /// Sends a datagram to `address`, as a whole, and gives its length. Of several addresses the first is used. Waits
+    /// while the system has no room for it. Dropping the future before it is ready sends nothing.
     ///
     /// # Errors
     ///
@@ -94,7 +94,8 @@ impl UdpSocket {
         self.source.io().set_broadcast(broadcast)
     }
 
-    /// Receives what is sent to `group`, too, on the interface that has this address (unspecified: one that the system chooses).
+    /// Receives what is sent to `group`, too, on the interface that has this address (unspecified: one that the
+    /// system chooses).
     pub fn join_multicast_v4(&self, group: &Ipv4Addr, interface: &Ipv4Addr) -> io::Result<()> {
         self.source.io().join_multicast_v4(group, interface)
     }
@@ -119,7 +120,8 @@ impl UdpSocket {
         self.source.io().multicast_ttl_v4()
     }
 
-    /// Sets over how many hops a datagram to a group of IPv4 may go (`IP_MULTICAST_TTL`): 1, which it is at first, is this network.
+    /// Sets over how many hops a datagram to a group of IPv4 may go (`IP_MULTICAST_TTL`): 1, which it is at first, is
+    /// this network.
     pub fn set_multicast_ttl_v4(&self, hops: u32) -> io::Result<()> {
         self.source.io().set_multicast_ttl_v4(hops)
     }

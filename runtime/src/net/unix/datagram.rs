@@ -11,8 +11,8 @@ use super::super::methods::{datagrams, socket};
 use super::until_room;
 use crate::source::{Direction, Source};
 
-/// A Unix socket that sends and receives datagrams: none is lost, and they come in the order in which they were sent. Dropping it closes
-/// it, and leaves its path where it is.
+/// A Unix socket that sends and receives datagrams: none is lost, and they come in the order in which they were sent.
+/// Dropping it closes it, and leaves its path where it is.
 ///
 /// Its methods take `&self`, and one task or child of a gather at a time may wait to receive, and one to send.
 ///
@@ -68,17 +68,18 @@ impl UnixDatagram {
         Ok((UnixDatagram::register(one)?, UnixDatagram::register(other)?))
     }
 
-    /// Makes the socket at `path` the one to which [`send`](UnixDatagram::send) sends, and from which alone datagrams are received. Nothing is
-    /// sent.
+    /// Makes the socket at `path` the one to which [`send`](UnixDatagram::send) sends, and from which alone datagrams
+    /// are received. Nothing is sent.
     pub async fn connect(&self, path: impl AsRef<Path>) -> io::Result<()> {
         self.source.io().connect(path)
     }
 
-    /// Sends a datagram to the socket at `path`, as a whole, and gives its length. Dropping the future before it is ready sends nothing.
+    /// Sends a datagram to the socket at `path`, as a whole, and gives its length. Dropping the future before it is
+    /// ready sends nothing.
     ///
-    /// While the receiver's queue is full (on Linux after about ten datagrams) it waits, and tries again some times a second,
-    /// because no event tells that it has room; for many datagrams to one path, [`connect`](UnixDatagram::connect) and
-    /// [`send`](UnixDatagram::send) are faster.
+    /// While the receiver's queue is full (on Linux after about ten datagrams) it waits, and tries again some times a
+    /// second, because no event tells that it has room; for many datagrams to one path,
+    /// [`connect`](UnixDatagram::connect) and [`send`](UnixDatagram::send) are faster.
     ///
     /// # Errors
     ///

@@ -51,13 +51,13 @@ impl UnixListener {
         mio::net::UnixListener::bind(path).and_then(UnixListener::register)
     }
 
-    /// Waits for the next connection, and gives it with the path of its client, which mostly has none. Dropping the future
-    /// loses no connection. One task or child of a gather at a time may wait here.
+    /// Waits for the next connection, and gives it with the path of its client, which mostly has none. Dropping the
+    /// future loses no connection. One task or child of a gather at a time may wait here.
     ///
     /// # Errors
     ///
-    /// As [`TcpListener::accept`](crate::TcpListener::accept): the listener stays usable, and what could not be accepted for
-    /// want of descriptors stays in the queue for the next call.
+    /// As [`TcpListener::accept`](crate::TcpListener::accept): the listener stays usable, and what could not be
+    /// accepted for want of descriptors stays in the queue for the next call.
     pub async fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
         poll_fn(|cx| self.poll_accept(cx)).await
     }

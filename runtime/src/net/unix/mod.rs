@@ -8,10 +8,10 @@
 //!
 //! # What no event tells
 //!
-//! Two operations may find another socket's queue full, and the system has no event for when that has room again: connecting
-//! to a listener, and sending to the path of a datagram socket. (On Linux the failed send even makes an event of its own,
-//! so who trusts in events tries in vain as fast as it can.) These two ask again by a timer, first after [`FIRST_PAUSE`],
-//! then each time after twice as long, at most [`LONGEST_PAUSE`].
+//! Two operations may find another socket's queue full, and the system has no event for when that has room again:
+//! connecting to a listener, and sending to the path of a datagram socket. (On Linux the failed send even makes an
+//! event of its own, so who trusts in events tries in vain as fast as it can.) These two ask again by a timer, first
+//! after [`FIRST_PAUSE`], then each time after twice as long, at most [`LONGEST_PAUSE`].
 //!
 //! Next: [`UnixStream`].
 

@@ -12,8 +12,8 @@ use crate::source::{Direction, Source};
 
 /// A Unix connection: a stream of bytes between two processes of one machine, or within one. Dropping it closes it.
 ///
-/// What is said of [`TcpStream`](crate::TcpStream) holds here, too: its methods take `&self`, one may wait to read and one to write, and
-/// it has the traits of the features, as has `&UnixStream`.
+/// What is said of [`TcpStream`](crate::TcpStream) holds here, too: its methods take `&self`, one may wait to read
+/// and one to write, and it has the traits of the features, as has `&UnixStream`.
 ///
 /// ```
 /// use gather_runtime::net::UnixStream;
@@ -36,7 +36,8 @@ socket!(UnixStream, mio::net::UnixStream, std::os::unix::net::UnixStream, Socket
 stream!(UnixStream, SocketAddr);
 
 impl UnixStream {
-    /// Connects to the listener at `path`. While the listener's queue is full it waits, and tries again some times a second.
+    /// Connects to the listener at `path`. While the listener's queue is full it waits, and tries again some times a
+    /// second.
     ///
     /// Dropping the future closes the socket.
     ///
