@@ -2,6 +2,8 @@
 //!
 //! * `hello`: ordered results, a limit, borrowed data, prompt failure.
 //! * `echo_server`: a TCP server with one task for each connection, which can test itself.
+//! * `udp_echo`: a UDP server in one task, and clients that ask again when a datagram is lost.
+//! * `shutdown`: a server that lets its connections finish when Ctrl-C asks it to end.
 //! * `load_test`: ten thousand HTTP requests over hyper, sixty-four at a time.
 //!
 //! Run one with `cargo run --release --example load_test -- --help`.

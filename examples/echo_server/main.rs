@@ -11,27 +11,16 @@
 //!     listening on 127.0.0.1:40123
 //!     1000 clients had 8 messages each echoed
 
+mod options;
+
 use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use gather::{TcpListener, TcpStream, gather, run, sleep, spawn};
-use lexopt::{Arg, Parser, ValueExt};
-
-const HELP: &str = "\
-Sends back what it gets over TCP.
-
-Usage: echo_server [OPTIONS]
-
-Options:
-      --listen ADDRESS  where to listen, as IP:PORT; port 0 takes a free one [default: 127.0.0.1:0]
-      --self-test N     let N clients check the server, instead of serving until killed
-  -h, --help            show this
-
-Exit codes: 0 the self-test passed, 1 it did not or the address cannot be had, 2 the options cannot be used.";
+use options::Options;
 
 /// What a client of the self-test sends: from one byte to more than the server reads at once.
 const MESSAGE_SIZES: [usize; 8] = [1, 2, 3, 64, 1000, 4096, 16_384, 100_000];
@@ -39,48 +28,8 @@ const MESSAGE_SIZES: [usize; 8] = [1, 2, 3, 64, 1000, 4096, 16_384, 100_000];
 /// Each client takes two file descriptors of this process, and many systems give no more than 256.
 const CLIENTS_AT_ONCE: usize = 100;
 
-struct Options {
-    listen: SocketAddr,
-    /// The number of clients, if it is to test itself.
-    self_test: Option<NonZeroUsize>,
-}
-
-impl Options {
-    /// Gives None if help was asked for.
-    fn parse() -> Result<Option<Options>, lexopt::Error> {
-        let mut options = Options { listen: SocketAddr::from(([127, 0, 0, 1], 0)), self_test: None };
-        let mut parser = Parser::from_env();
-        while let Some(argument) = parser.next()? {
-            match argument {
-                Arg::Long("listen") => options.listen = parser.value()?.parse()?,
-                Arg::Long("self-test") => options.self_test = Some(parser.value()?.parse()?),
-                Arg::Short('h') | Arg::Long("help") => return Ok(None),
-                unknown => return Err(unknown.unexpected()),
-            }
-        }
-        Ok(Some(options))
-    }
-}
-
 fn main() -> ExitCode {
-    let options = match Options::parse() {
-        Ok(Some(options)) => options,
-        Ok(None) => {
-            println!("{HELP}");
-            return ExitCode::SUCCESS;
-        }
-        Err(error) => {
-            eprintln!("echo_server: {error} (see --help)");
-            return ExitCode::from(2);
-        }
-    };
-    match run(echo_server(&options)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("echo_server: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    options::start("echo_server", "TCP", |options| run(echo_server(options)))
 }
 
 async fn echo_server(options: &Options) -> Result<(), Box<dyn Error>> {

@@ -33,11 +33,11 @@
 //! | 5 | `group/` | children that share a parent |
 //! | 6 | `task/` | tasks: the table, the box, polling, the handle |
 //! | 7 | `clock.rs`, `wheel.rs`, `time/` | time |
-//! | 8 | `reactor.rs`, `source.rs`, `net/` | sockets |
+//! | 8 | `reactor.rs`, `source.rs`, `net/` | sockets, of IP and of Unix |
 //! | 9 | `oneshot.rs`, `blocking.rs` | threads for what blocks |
 //! | 10 | `mailbox.rs`, `doorbell.rs`, `handle.rs` | other threads |
 //! | 11 | `dump/`, `stall.rs`, `event_loop.rs`, `runtime.rs` | the loop, its start and end, and a look into it |
-//! | 12 | `metrics.rs`, `contain.rs`, `compat/` | counters, panics, and the traits of other libraries |
+//! | 12 | `metrics.rs`, `contain.rs`, `signal.rs`, `compat/` | counters, panics, signals, and the traits of other libraries |
 //!
 //! # Limits
 //!
@@ -55,8 +55,9 @@
 //! | `futures-io` (default) | `AsyncRead` and `AsyncWrite` of futures on the sockets |
 //! | `tokio-io` | those of tokio (its traits only, no tokio runtime) |
 //! | `hyper` | `hyper::rt::{Read, Write}` on the sockets, [`hyper::Executor`], [`hyper::Timer`] |
+//! | `signal` | [`signal::ctrl_c`], [`signal::terminate`], [`signal::Signals`], on Unix |
 
-#![cfg_attr(not(feature = "hyper"), allow(rustdoc::broken_intra_doc_links))]
+#![cfg_attr(not(all(unix, feature = "hyper", feature = "signal")), allow(rustdoc::broken_intra_doc_links))]
 #![allow(rustdoc::private_intra_doc_links, reason = "the files lead a reader from one to the next")]
 
 mod blocking;
@@ -76,6 +77,8 @@ pub mod net;
 mod oneshot;
 mod reactor;
 mod runtime;
+#[cfg(all(unix, feature = "signal"))]
+pub mod signal;
 mod source;
 mod stall;
 mod task;
@@ -90,7 +93,9 @@ pub use compat::hyper;
 pub use dump::{Dump, dump};
 pub use handle::{Handle, RemoteTask};
 pub use metrics::Metrics;
-pub use net::{TcpListener, TcpStream};
+pub use net::{TcpListener, TcpStream, UdpSocket};
+#[cfg(unix)]
+pub use net::{UnixDatagram, UnixListener, UnixStream};
 pub use runtime::{Builder, Runtime, run};
 pub use task::{Canceller, SpawnError, Task, TaskError, TaskId, spawn, try_spawn};
 pub use time::{

@@ -1,6 +1,6 @@
 //! Starting and ending a runtime.
 //!
-//! Next: the features' traits, in [`compat`](crate::compat).
+//! Next: [`signal`](crate::signal), which stands on all of this.
 
 use std::cell::RefCell;
 use std::fmt;

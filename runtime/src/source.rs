@@ -2,11 +2,12 @@
 //!
 //! # Readiness
 //!
-//! With edge-triggered events the system says once that a direction is ready. From then on it may be tried until
-//! the system says `WouldBlock`; only then is it cleared, and the next event awaited. One case is surer than
-//! that: on Linux a read that fills less than its buffer has emptied the socket, and new data makes a new event
-//! (epoll(7)), so it clears too and saves the system call that would fail. Unless the peer has closed: then the
-//! last event was the last one, and stays.
+//! With edge-triggered events the system says once that a direction is ready. From then on it may be tried until the
+//! system says `WouldBlock`; only then is it cleared, and the next event awaited. One case is surer than that: on
+//! Linux a read that fills less than its buffer has emptied the socket, and new data makes a new event (epoll(7)), so
+//! it clears too and saves the system call that would fail. Not so if the peer has closed: then the last event was
+//! the last one, and stays. And not if a byte in the stream is urgent: a read ends in front of it, whatever stands
+//! behind.
 //!
 //! The flags stand in one word with a count of the events. Clearing is a compare-and-swap against the word that
 //! was read before the attempt, so an event that comes in between is never cleared with it.
@@ -20,6 +21,7 @@
 //!
 //! Next: [`net`](crate::net), the sockets that users see.
 
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -45,8 +47,8 @@ impl Direction {
         1 << self as usize
     }
 
-    /// Will never have to wait again, because the peer or the system has closed it.
-    const fn closed(self) -> usize {
+    /// Only `WouldBlock` says that it has to wait: the peer or the system has closed it, or a byte is urgent.
+    const fn sure(self) -> usize {
         4 << self as usize
     }
 }
@@ -55,6 +57,13 @@ impl Direction {
 const GONE: usize = 16;
 /// One event, in the count above the flags.
 const ONE_EVENT: usize = 32;
+
+/// Which events a socket makes.
+#[cfg(not(target_os = "linux"))]
+const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
+/// With those for urgent bytes, where the end of a short read is taken for the end of the data.
+#[cfg(target_os = "linux")]
+const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
 
 /// What a socket and its row in the reactor share.
 pub(crate) struct Readiness {
@@ -78,9 +87,9 @@ impl Readiness {
             event.is_writable() || event.is_write_closed() || event.is_error(),
             Direction::Write.ready(),
         );
-        let closed = flag(event.is_read_closed(), Direction::Read.closed())
-            | flag(event.is_write_closed(), Direction::Write.closed());
-        self.raise(read | write | closed)
+        let sure = flag(event.is_read_closed() || event.is_priority(), Direction::Read.sure())
+            | flag(event.is_write_closed(), Direction::Write.sure());
+        self.raise(read | write | sure)
     }
 
     /// The runtime has ended. Returns who waited.
@@ -147,7 +156,7 @@ impl<S: mio::event::Source> Source<S> {
             let readiness =
                 Readiness::new(ready.iter().fold(0, |flags, direction| flags | direction.ready()));
             let (token, registry) = local.sources.borrow_mut().insert(readiness.clone())?;
-            let registered = registry.register(&mut io, token, Interest::READABLE | Interest::WRITABLE);
+            let registered = registry.register(&mut io, token, INTEREST);
             if let Err(error) = registered {
                 local.sources.borrow_mut().remove(token);
                 return Err(error);
@@ -206,7 +215,7 @@ impl<S: mio::event::Source> Source<S> {
             }
             match operation(self.io()) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.readiness.clear(seen, direction.ready() | direction.closed());
+                    self.readiness.clear(seen, direction.ready() | direction.sure());
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
@@ -215,13 +224,22 @@ impl<S: mio::event::Source> Source<S> {
                 }
                 Ok((result, exhausted)) => {
                     local::with(|local| local.spend(1));
-                    if exhausted && cfg!(target_os = "linux") && seen & direction.closed() == 0 {
+                    if exhausted && cfg!(target_os = "linux") && seen & direction.sure() == 0 {
                         self.readiness.clear(seen, direction.ready());
                     }
                     return Poll::Ready(Ok(result));
                 }
             }
         }
+    }
+
+    /// Awaits what [`poll_io`](Source::poll_io) polls for.
+    pub(crate) async fn try_when_ready<R>(
+        &self,
+        direction: Direction,
+        mut operation: impl FnMut(&S) -> io::Result<R>,
+    ) -> io::Result<R> {
+        poll_fn(|cx| self.poll_io(cx, direction, &mut operation)).await
     }
 
     /// Waits for an event, without trying anything.

@@ -4,12 +4,13 @@
 //!
 //! For the runtime: [`alone`] (a process of its own), [`asleep`] (other threads), [`watchdog`] (what might hang), [`probe`] and [`gate`] (futures to
 //! look into and to wait for), [`foreign`] (wakers of other libraries), [`witness`] (what was dropped, and where),
-//! [`wake_storm`], [`random`], [`descriptors`].
+//! [`wake_storm`], [`random`], [`descriptors`], [`addresses`] (where to listen).
 //!
 //! For random programs: [`program`] (what they are, how they are generated and run) and [`model`] (what should come of them).
 //!
 //! For programs: [`programs`] (cargo, and the examples that it builds), [`load_test`] (that example as a process).
 
+pub mod addresses;
 pub mod alone;
 pub mod asleep;
 pub mod children;

@@ -91,6 +91,11 @@ pub async fn letters_are_read() {
     some_turns().await;
 }
 
+/// How many sockets the runtime of this thread has.
+pub fn sockets_registered() -> usize {
+    Handle::current().metrics().sockets_registered()
+}
+
 /// Runs `f` on another thread, and returns when the loop has done everything that `f` asked it to do.
 pub async fn elsewhere<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
     let output = spawn_blocking(f).await.expect("it does not panic");

@@ -18,17 +18,16 @@ use gather::{
     Builder, Handle, Runtime, TcpListener, TcpStream, gather, run, sleep, spawn, spawn_blocking, timeout,
     yield_now,
 };
+use gather_tests::addresses::{HERE, closed_address};
 use gather_tests::alone::{alone, alone_after, check, command, is_alone};
 use gather_tests::asleep::SystemThread;
 use gather_tests::descriptors::open_descriptors;
 use gather_tests::foreign::{Done, foreign};
 use gather_tests::gate::Gate;
-use gather_tests::probe::{Probe, letters_are_read, poll_once, some_turns};
+use gather_tests::probe::{Probe, letters_are_read, poll_once, sockets_registered, some_turns};
 use gather_tests::watchdog::finishes;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
-/// A port of this machine that the system chooses.
-const HERE: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
 
 /// Two ends of a connection, both on this runtime.
 async fn pair() -> (TcpStream, TcpStream) {
@@ -44,10 +43,6 @@ async fn pair_with_std() -> (TcpStream, std::net::TcpStream) {
     let listener = std::net::TcpListener::bind(HERE).unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     (client, listener.accept().unwrap().0)
-}
-
-fn sockets_registered() -> usize {
-    Handle::current().metrics().sockets_registered()
 }
 
 /// Bytes that differ from place to place, so that one that is lost or doubled is seen.
@@ -74,6 +69,9 @@ fn both_ends_of_a_connection_know_their_addresses_and_exchange_data() {
             assert!(client.nodelay().unwrap());
             client.set_nodelay(false).unwrap();
             assert!(!client.nodelay().unwrap());
+            client.set_ttl(33).unwrap();
+            assert_eq!(client.ttl().unwrap(), 33);
+            assert!(client.take_error().unwrap().is_none());
             assert!(format!("{client:?}").contains("127.0.0.1"));
             assert_eq!(sockets_registered(), 2);
             drop((client, server));
@@ -151,11 +149,6 @@ fn an_address_that_is_none_is_an_error_that_says_so() {
     });
 }
 
-/// An address at which nobody listens.
-fn closed_address() -> SocketAddr {
-    std::net::TcpListener::bind(HERE).unwrap().local_addr().unwrap()
-}
-
 #[test]
 fn a_connection_that_is_refused_is_an_error() {
     finishes(|| {
@@ -177,13 +170,120 @@ fn of_several_addresses_the_first_that_works_is_taken() {
             let open = listener.local_addr().unwrap();
             let stream = TcpStream::connect([closed_address(), open, closed_address()]).await.unwrap();
             assert_eq!(stream.peer_addr().unwrap(), open);
-            let error = TcpStream::connect([closed_address(), closed_address()]).await.unwrap_err();
-            assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
             // The first of these is taken already.
             let second = TcpListener::bind([open, HERE.into()].map(SocketAddr::from)).await.unwrap();
             assert_ne!(second.local_addr().unwrap(), open);
             let error = TcpListener::bind(open).await.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        });
+    });
+}
+
+#[test]
+fn if_no_address_works_the_error_names_each_with_its_reason() {
+    finishes(|| {
+        run(async {
+            let closed = [closed_address(), closed_address()];
+            let error = TcpStream::connect(closed).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+            let refused = io::Error::from_raw_os_error(111);
+            let [first, second] = closed.map(|address| format!("{address}: {refused}"));
+            assert_eq!(error.to_string(), format!("none of 2 addresses answers: {first}; {second}"));
+            // Of one address it is the system's error, with its number.
+            let error = TcpStream::connect(closed[0]).await.unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(111));
+            assert_eq!(sockets_registered(), 0);
+        });
+    });
+}
+
+/// A listener whose queue is full: who connects hears nothing.
+struct Silent {
+    address: SocketAddr,
+    _listener: socket2::Socket,
+    _queued: Vec<std::net::TcpStream>,
+}
+
+impl Silent {
+    fn new() -> Silent {
+        let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        listener.bind(&SocketAddr::from(HERE).into()).unwrap();
+        listener.listen(0).unwrap();
+        let address = listener.local_addr().unwrap().as_socket().unwrap();
+        let mut queued = Vec::new();
+        while let Ok(stream) = std::net::TcpStream::connect_timeout(&address, MILLISECOND * 100) {
+            queued.push(stream);
+        }
+        Silent { address, _listener: listener, _queued: queued }
+    }
+}
+
+#[test]
+fn an_address_that_does_not_answer_is_left_waiting_after_a_quarter_of_a_second() {
+    finishes(|| {
+        let silent = [Silent::new(), Silent::new()];
+        let [first, second] = silent.each_ref().map(|silent| silent.address);
+        let runtime = Builder::new().virtual_clock(true).build().unwrap();
+        runtime.block_on(async {
+            let listener = TcpListener::bind(HERE).await.unwrap();
+            let open = listener.local_addr().unwrap();
+            let start = gather::now();
+            let stream = TcpStream::connect([first, second, open]).await.unwrap();
+            assert_eq!(stream.peer_addr().unwrap(), open);
+            let (elapsed, delay) = (gather::now() - start, MILLISECOND * 250);
+            assert!((delay * 2..delay * 3).contains(&elapsed), "{elapsed:?}");
+            assert_eq!(sockets_registered(), 2, "the others are closed");
+
+            // Dropping it closes all that it has opened.
+            drop(stream);
+            assert!(timeout(delay * 3, TcpStream::connect([first, second])).await.is_err());
+            assert_eq!(sockets_registered(), 1);
+        });
+        drop(silent);
+    });
+}
+
+#[test]
+fn an_address_that_fails_is_not_waited_for_also_beside_one_that_does_not_answer() {
+    finishes(|| {
+        let silent = Silent::new();
+        let first = silent.address;
+        run(async move {
+            let listener = TcpListener::bind(HERE).await.unwrap();
+            let open = listener.local_addr().unwrap();
+            let mut addresses = vec![first];
+            addresses.extend([closed_address(); 20]);
+            addresses.push(open);
+            let start = Instant::now();
+            let stream = TcpStream::connect(addresses).await.unwrap();
+            assert_eq!(stream.peer_addr().unwrap(), open);
+            // Waiting for each would take five seconds.
+            let elapsed = start.elapsed();
+            assert!((MILLISECOND * 250..MILLISECOND * 2500).contains(&elapsed), "{elapsed:?}");
+            drop(silent);
+        });
+    });
+}
+
+// The one that is slow may win after the next has begun.
+#[test]
+fn the_first_connection_wins_whichever_attempt_makes_it() {
+    finishes(|| {
+        let mut silent = [Silent::new(), Silent::new()];
+        let addresses = silent.each_ref().map(|silent| silent.address);
+        let first = addresses[0];
+        run(async move {
+            let connects = spawn(TcpStream::connect(addresses));
+            while sockets_registered() < 2 {
+                sleep(MILLISECOND).await;
+            }
+            // Room for one; the client's system asks again after a second.
+            silent[0]._listener.accept().unwrap();
+            silent[0]._queued.clear();
+            let stream = connects.await.unwrap().unwrap();
+            assert_eq!(stream.peer_addr().unwrap(), first);
+            assert_eq!(sockets_registered(), 1);
+            drop(silent);
         });
     });
 }
@@ -279,6 +379,53 @@ fn reading_into_nothing_and_writing_nothing_does_not_wait() {
             server.peek(&mut [0]).await.unwrap();
             assert_eq!(timeout(limit, server.read(nothing)).await.expect("it waits").unwrap(), 0);
             server.read_exact(&mut [0]).await.unwrap();
+        });
+    });
+}
+
+#[test]
+fn several_buffers_are_read_and_written_in_one_call() {
+    finishes(|| {
+        run(async {
+            let (client, server) = pair().await;
+            let parts = [io::IoSlice::new(b"hel"), io::IoSlice::new(b""), io::IoSlice::new(b"lo")];
+            assert_eq!(client.write_vectored(&parts).await.unwrap(), 5);
+            let [mut one, mut other] = [[0; 2], [0; 2]];
+            let mut parts = [io::IoSliceMut::new(&mut one), io::IoSliceMut::new(&mut other)];
+            assert_eq!(server.read_vectored(&mut parts).await.unwrap(), 4);
+            assert_eq!([&one, &other], [b"he", b"ll"]);
+            let mut parts = [io::IoSliceMut::new(&mut one), io::IoSliceMut::new(&mut other)];
+            assert_eq!(server.read_vectored(&mut parts).await.unwrap(), 1);
+            assert!(timeout(MILLISECOND, server.read_vectored(&mut parts)).await.is_err());
+            assert_eq!(server.read_vectored(&mut []).await.unwrap(), 0);
+        });
+    });
+}
+
+// A read ends early in front of a byte that is urgent, though more stands behind it.
+#[test]
+fn what_stands_behind_an_urgent_byte_is_read_though_the_read_before_it_was_short() {
+    finishes(|| {
+        run(async {
+            let (client, peer) = pair_with_std().await;
+            let peer = socket2::Socket::from(peer);
+            for _ in 0..3 {
+                peer.send(b"abc").unwrap();
+                peer.send_out_of_band(b"!").unwrap();
+                peer.send(b"def").unwrap();
+                sleep(MILLISECOND).await; // the loop looks at its sockets
+                let mut text = [0; 6];
+                let mut length = 0;
+                while length < text.len() {
+                    let mut buffer = [0; 64];
+                    let count = timeout(MILLISECOND * 5000, client.read(&mut buffer)).await;
+                    let count = count.unwrap_or_else(|_| panic!("only {length} bytes were read")).unwrap();
+                    text[length..][..count].copy_from_slice(&buffer[..count]);
+                    length += count;
+                }
+                assert_eq!(&text, b"abcdef");
+                assert!(timeout(MILLISECOND, client.read(&mut [0])).await.is_err());
+            }
         });
     });
 }
@@ -711,6 +858,23 @@ fn sockets_come_from_the_standard_library_and_go_back_to_it() {
             server.write_all(b"six").await.unwrap();
             client.read_exact(&mut buffer).await.unwrap();
             assert_eq!(&buffer, b"six");
+        });
+    });
+}
+
+// The documentation says so, for what the standard library has no stable method for.
+#[test]
+fn other_options_are_set_through_the_descriptor() {
+    finishes(|| {
+        run(async {
+            let (client, server) = pair().await;
+            let socket = socket2::SockRef::from(&client);
+            socket.set_keepalive(true).unwrap();
+            assert!(socket.keepalive().unwrap());
+            socket.set_linger(Some(Duration::ZERO)).unwrap();
+            drop(client); // which now is a reset
+            let error = server.read(&mut [0]).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
         });
     });
 }

@@ -1,5 +1,5 @@
-//! What hyper asks of a runtime: [`Executor`] and [`Timer`] here, and `rt::{Read, Write}` on
-//! [`TcpStream`](crate::net::TcpStream).
+//! What hyper asks of a runtime: [`Executor`] and [`Timer`] here, and `rt::{Read, Write}` on the
+//! streams and on references to them.
 //!
 //! ```
 //! use gather_runtime::hyper::{Executor, Timer};
@@ -9,52 +9,20 @@
 //! ```
 
 use std::future::Future;
-use std::io::{self, IoSlice};
-use std::net::Shutdown;
 use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 
+use super::polled::read_and_write;
 use crate::net::TcpStream;
+#[cfg(unix)]
+use crate::net::UnixStream;
 use crate::{Sleep, now, sleep, sleep_until, spawn};
 
-impl Read for TcpStream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        mut buffer: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        self.poll_read_with(cx, buffer.remaining(), |bytes| buffer.put_slice(bytes))
-    }
-}
-
-impl Write for TcpStream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        TcpStream::poll_write(&self, cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        parts: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        TcpStream::poll_write_vectored(&self, cx, parts)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(())) // nothing is kept back
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.shutdown(Shutdown::Write))
-    }
-}
+read_and_write!(Read, ReadBufCursor<'_>, Write, for TcpStream, &TcpStream);
+#[cfg(unix)]
+read_and_write!(Read, ReadBufCursor<'_>, Write, for UnixStream, &UnixStream);
 
 /// Spawns what hyper wants to run beside a request or a connection, on the runtime of the thread where it asks.
 /// It has no state, so it is `Send + Sync`, and what it spawns need not be.

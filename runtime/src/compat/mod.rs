@@ -6,6 +6,8 @@
 mod futures_io;
 #[cfg(feature = "hyper")]
 pub mod hyper;
+#[cfg(any(feature = "tokio-io", feature = "hyper"))]
+mod polled;
 #[cfg(feature = "tokio-io")]
 mod tokio_io;
 

@@ -1,13 +1,13 @@
-//! Accepting TCP connections.
+//! Accepting connections: TCP's, and what Unix's listener shares.
 //!
-//! Next: [`blocking`](crate::blocking), threads for what blocks.
+//! Next: [`udp`](super::UdpSocket).
 
-use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
 
+use super::methods::{hops, socket};
 use super::{TcpStream, ToSocketAddrs};
 use crate::source::{Direction, Source};
 
@@ -33,6 +33,9 @@ pub struct TcpListener {
     source: Source<mio::net::TcpListener>,
 }
 
+socket!(TcpListener, mio::net::TcpListener, std::net::TcpListener, SocketAddr, ready: []);
+hops!(TcpListener);
+
 impl TcpListener {
     /// Listens on `address` (port 0: on any that is free). Of several addresses the first that works is taken.
     ///
@@ -44,37 +47,7 @@ impl TcpListener {
     ///
     /// If this thread runs no runtime.
     pub async fn bind(address: impl ToSocketAddrs) -> io::Result<TcpListener> {
-        let mut last_error = None;
-        for address in address.lookup().resolve().await? {
-            match mio::net::TcpListener::bind(address) {
-                Ok(listener) => return TcpListener::register(listener),
-                Err(error) => last_error = Some(error),
-            }
-        }
-        Err(last_error.unwrap_or_else(|| io::Error::other("no address to listen on")))
-    }
-
-    fn register(listener: mio::net::TcpListener) -> io::Result<TcpListener> {
-        Ok(TcpListener { source: Source::new(listener, &[])? })
-    }
-
-    /// Takes a listener of the standard library.
-    ///
-    /// # Errors
-    ///
-    /// If the system does not let it be made non-blocking, or be registered.
-    ///
-    /// # Panics
-    ///
-    /// If this thread runs no runtime.
-    pub fn from_std(listener: std::net::TcpListener) -> io::Result<TcpListener> {
-        listener.set_nonblocking(true)?;
-        TcpListener::register(mio::net::TcpListener::from_std(listener))
-    }
-
-    /// Gives the socket back as one of the standard library. It stays non-blocking.
-    pub fn into_std(self) -> io::Result<std::net::TcpListener> {
-        self.source.into_io().map(Into::into)
+        first_that_works(address, mio::net::TcpListener::bind).await.and_then(TcpListener::register)
     }
 
     /// Waits for the next connection. Dropping the future loses no connection.
@@ -84,27 +57,128 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// What the system says, such as that the process has no descriptors left. The listener stays usable, and a
-    /// connection that could not be accepted stays in the queue.
+    /// What the system says, such as that the process or the system has no descriptors left (`EMFILE`, `ENFILE`), or
+    /// no memory for one more connection (`ENOBUFS`, `ENOMEM`). The listener stays usable, and what could not be
+    /// accepted stays in the queue: the next call tries it again, and succeeds when there is a descriptor, though no
+    /// new client comes. A call gives one error and does not try again by itself; a server that goes on at once would
+    /// try in vain as fast as it can, so let it `sleep` for a moment first.
+    ///
+    /// A connection that its client has given up before it was accepted (`ECONNABORTED` and the like) is no error:
+    /// the next one is taken. Other errors about one connection (`EPROTO`, `EPERM`) are given, and that connection is
+    /// gone; so is one that was accepted and that the system does not let be registered.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         poll_fn(|cx| self.poll_accept(cx)).await
     }
 
     /// Polls for the next connection, as [`accept`](TcpListener::accept) does.
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        let (stream, address) =
-            ready!(self.source.poll_io(cx, Direction::Read, |listener| listener.accept()))?;
-        Poll::Ready(TcpStream::register_connected(stream).map(|stream| (stream, address)))
-    }
-
-    /// The address that it listens on, with the port that the system chose.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.source.io().local_addr()
+        let (stream, address) = ready!(poll_accept(&self.source, cx, |listener| listener.accept()))?;
+        Poll::Ready(TcpStream::register(stream).map(|stream| (stream, address)))
     }
 }
 
-impl fmt::Debug for TcpListener {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.source.io().fmt(f)
+/// Tries each address in turn. The error is that of the last.
+pub(super) async fn first_that_works<S>(
+    address: impl ToSocketAddrs,
+    mut attempt: impl FnMut(SocketAddr) -> io::Result<S>,
+) -> io::Result<S> {
+    let mut last_error = None;
+    for address in address.lookup().resolve().await? {
+        match attempt(address) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => last_error = Some(error),
+        }
+    }
+    Err(last_error.unwrap_or_else(|| io::Error::other("no address")))
+}
+
+/// Polls for the next connection that has not gone already.
+pub(super) fn poll_accept<S: mio::event::Source, C>(
+    source: &Source<S>,
+    cx: &mut Context<'_>,
+    mut accept: impl FnMut(&S) -> io::Result<C>,
+) -> Poll<io::Result<C>> {
+    loop {
+        match ready!(source.poll_io(cx, Direction::Read, &mut accept)) {
+            Err(error) if is_gone(error.kind()) => {} // it is out of the queue; and it has spent its unit of the budget
+            result => return Poll::Ready(result),
+        }
+    }
+}
+
+/// Whether the error of an accept is about a connection that its client, or the network, has ended before.
+fn is_gone(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::*;
+    matches!(
+        kind,
+        ConnectionAborted
+            | ConnectionReset
+            | ConnectionRefused
+            | HostUnreachable
+            | NetworkUnreachable
+            | NetworkDown
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::{run, yield_now};
+
+    /// What accepts give that find these errors, each in a connection of its own, and then none.
+    async fn accepts(errors: &[io::ErrorKind]) -> Vec<Result<(), io::ErrorKind>> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut left = errors.iter();
+        let mut results = Vec::new();
+        while results.last() != Some(&Ok(())) {
+            let accepted = poll_fn(|cx| {
+                poll_accept(&listener.source, cx, |listener| match left.next() {
+                    Some(kind) => Err((*kind).into()),
+                    None => listener.accept(),
+                })
+            });
+            results.push(accepted.await.map(drop).map_err(|error| error.kind()));
+        }
+        results
+    }
+
+    #[test]
+    fn an_accept_passes_over_connections_that_have_gone_and_gives_other_errors_and_goes_on() {
+        use io::ErrorKind::*;
+        run(async {
+            assert_eq!(accepts(&[]).await, [Ok(())]);
+            assert_eq!(accepts(&[ConnectionAborted, ConnectionReset, NetworkDown]).await, [Ok(())]);
+            let others = [PermissionDenied, ConnectionAborted, OutOfMemory, Other, Interrupted];
+            let told = [Err(PermissionDenied), Err(OutOfMemory), Err(Other), Ok(())];
+            assert_eq!(accepts(&others).await, told);
+        });
+    }
+
+    #[test]
+    fn an_accept_that_passes_over_many_lets_others_have_their_turn() {
+        run(async {
+            let is_done = Cell::new(false);
+            let turns = Cell::new(0);
+            let mut counts = std::pin::pin!(async {
+                while !is_done.get() {
+                    turns.set(turns.get() + 1);
+                    yield_now().await;
+                }
+            });
+            let mut accepting = std::pin::pin!(async {
+                assert_eq!(accepts(&[io::ErrorKind::ConnectionAborted; 10_000]).await, [Ok(())]);
+                is_done.set(true);
+            });
+            poll_fn(|cx| {
+                use std::future::Future;
+                let _ = accepting.as_mut().poll(cx).is_ready();
+                counts.as_mut().poll(cx)
+            })
+            .await;
+            assert!(turns.get() > 10, "{} turns", turns.get());
+        });
     }
 }

@@ -1,6 +1,6 @@
 //! From what a user writes for an address to socket addresses.
 //!
-//! Next: [`stream`](super::TcpStream).
+//! Next: [`methods`](super::methods).
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, ToSocketAddrs as _};

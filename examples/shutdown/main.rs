@@ -1,0 +1,157 @@
+//! A server that ends in good order: Ctrl-C, or `kill`, once asks it to take no more connections and let those that
+//! it has finish; a second Ctrl-C ends it at once.
+//!
+//!     cargo run --release --example shutdown
+//!
+//! answers each line that comes over TCP a second later; try it with `nc` and the port that it prints.
+//!
+//!     cargo run --release --example shutdown -- --self-test
+//!
+//! lets three clients in, sends itself the signal of Ctrl-C, has the three ask, and prints:
+//!
+//!     listening on 127.0.0.1:40123
+//!     Interrupt: 3 connections may finish, within 10 s; again ends at once
+//!     all have finished
+//!     3 clients got their answers, and a fourth was not let in
+//!
+//! The pattern: one future waits for the signal, beside what goes on; when it is ready, what starts new work is
+//! dropped, and what is at work is waited for, with a limit on the time. The second signal needs no code: nobody
+//! listens any more, so it does what it does by default, though the program may hang.
+
+use std::future::Future;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::process::{self, Command, ExitCode};
+use std::time::Duration;
+
+use gather::signal::{Signal, Signals};
+use gather::{Task, TcpListener, TcpStream, gather, run, sleep, spawn, spawn_blocking, timeout};
+
+/// How long connections may take to finish.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// What the server says first.
+const PROMPT: &[u8] = b"> ";
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => run(shutdown()),
+        ["--self-test"] => run(self_test()),
+        _ => {
+            eprintln!("Usage: shutdown [--self-test]");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("shutdown: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn shutdown() -> io::Result<()> {
+    serve(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?, Duration::from_secs(1)).await
+}
+
+/// Serves until it is asked to stop, and then until the connections have finished.
+async fn serve(listener: TcpListener, work: Duration) -> io::Result<()> {
+    // From here on, and until this is dropped, these signals do nothing but to wake who waits here.
+    let mut signals = Signals::new([Signal::Interrupt, Signal::Terminate])?;
+    println!("listening on {}", listener.local_addr()?);
+    let mut connections = Vec::new();
+    let signal = loop {
+        match next(&listener, &mut signals).await {
+            Next::Connection(stream) => {
+                connections.retain(|connection: &Task<_>| !connection.is_finished());
+                connections.push(spawn(answer(stream, work)));
+            }
+            Next::CannotAccept(error) => {
+                eprintln!("shutdown: cannot accept: {error}");
+                sleep(Duration::from_millis(100)).await;
+            }
+            Next::Stop(signal) => break signal?,
+        }
+    };
+    drop(listener); // who comes now is refused
+    drop(signals); // the next one ends the process
+    connections.retain(|connection| !connection.is_finished());
+    let (count, seconds) = (connections.len(), GRACE.as_secs());
+    println!("{signal:?}: {count} connections may finish, within {seconds} s; again ends at once");
+    match timeout(GRACE, gather(connections).capture()).await {
+        Ok(_) => println!("all have finished"),
+        Err(_) => println!("some have not finished, and are closed"),
+    }
+    Ok(())
+}
+
+enum Next {
+    Connection(TcpStream),
+    CannotAccept(io::Error),
+    Stop(io::Result<Signal>),
+}
+
+/// What comes first. The other is dropped, which loses neither a connection nor a signal.
+async fn next(listener: &TcpListener, signals: &mut Signals) -> Next {
+    let events: [Pin<Box<dyn Future<Output = Next> + '_>>; 2] = [
+        Box::pin(async { Next::Stop(signals.recv().await) }),
+        Box::pin(async {
+            match listener.accept().await {
+                Ok((stream, _)) => Next::Connection(stream),
+                Err(error) => Next::CannotAccept(error),
+            }
+        }),
+    ];
+    let (_, event) = gather(events).race().await;
+    event
+}
+
+/// Asks for a line, and answers it after some work.
+async fn answer(stream: TcpStream, work: Duration) -> io::Result<()> {
+    stream.write_all(PROMPT).await?;
+    let mut byte = [0];
+    while byte != *b"\n" {
+        stream.read_exact(&mut byte).await?;
+    }
+    sleep(work).await;
+    stream.write_all(b"done\n").await
+}
+
+async fn self_test() -> io::Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let address = listener.local_addr()?;
+    let server = spawn(serve(listener, Duration::from_millis(50)));
+    let clients = gather((0..3).map(|_| connect(address))).await?;
+    let interrupt = format!("kill -{} {}", Signal::Interrupt.number(), process::id());
+    spawn_blocking(move || Command::new("sh").args(["-c", &interrupt]).status())
+        .await
+        .map_err(io::Error::other)??;
+    let answers = gather(clients.iter().map(ask)).await?;
+    server.await.map_err(io::Error::other)??;
+    if answers != ["done\n"; 3] {
+        return Err(io::Error::other(format!("the answers are {answers:?}")));
+    }
+    if connect(address).await.is_ok() {
+        return Err(io::Error::other("a fourth client was let in"));
+    }
+    println!("{} clients got their answers, and a fourth was not let in", answers.len());
+    Ok(())
+}
+
+/// Connects, and returns when the server is there.
+async fn connect(server: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(server).await?;
+    stream.read_exact(&mut [0; PROMPT.len()]).await?;
+    Ok(stream)
+}
+
+/// Sends a line, and gives the answer.
+async fn ask(stream: &TcpStream) -> io::Result<String> {
+    stream.write_all(b"question\n").await?;
+    let mut answer = [0; 5];
+    stream.read_exact(&mut answer).await?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}

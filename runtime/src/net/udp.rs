@@ -1,0 +1,148 @@
+//! Datagrams over UDP.
+//!
+//! Next: [`unix`](super::unix) sockets.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use super::ToSocketAddrs;
+use super::listener::first_that_works;
+use super::methods::{datagrams, hops, socket};
+use crate::source::{Direction, Source};
+
+/// A socket that sends and receives datagrams over UDP. Dropping it closes it.
+///
+/// Its methods take `&self`, and one task or child of a gather at a time may wait to receive, and one to send, as
+/// with a [`TcpStream`](super::TcpStream). A datagram comes whole or not at all: one may be lost on the way, come
+/// twice, or come before one that was sent earlier.
+///
+/// ```
+/// use gather_runtime::net::UdpSocket;
+///
+/// gather_runtime::run(async {
+///     let server = UdpSocket::bind("127.0.0.1:0").await?;
+///     let client = UdpSocket::bind("127.0.0.1:0").await?;
+///     client.connect(server.local_addr()?).await?;
+///     client.send(b"ping").await?;
+///
+///     let mut buffer = [0; 1500];
+///     let (length, sender) = server.recv_from(&mut buffer).await?;
+///     assert_eq!(&buffer[..length], b"ping");
+///     server.send_to(b"pong", sender).await?;
+///     assert_eq!(client.recv(&mut buffer).await?, 4);
+///     Ok::<(), std::io::Error>(())
+/// })
+/// # .unwrap();
+/// ```
+pub struct UdpSocket {
+    source: Source<mio::net::UdpSocket>,
+}
+
+// Nearly always there is room to send.
+socket!(UdpSocket, mio::net::UdpSocket, std::net::UdpSocket, SocketAddr, ready: [Direction::Read, Direction::Write]);
+datagrams!(UdpSocket, SocketAddr);
+hops!(UdpSocket);
+
+impl UdpSocket {
+    /// Binds a socket to `address` (port 0: to any that is free). Of several addresses the first that works is taken.
+    ///
+    /// # Errors
+    ///
+    /// What the system says, for the last address that was tried.
+    ///
+    /// # Panics
+    ///
+    /// If this thread runs no runtime.
+    pub async fn bind(address: impl ToSocketAddrs) -> io::Result<UdpSocket> {
+        first_that_works(address, mio::net::UdpSocket::bind).await.and_then(UdpSocket::register)
+    }
+
+    /// Makes `address` the one to which [`send`](UdpSocket::send) sends, and from which alone datagrams are received.
+    /// Nothing is sent. Of several addresses the first that the system takes.
+    pub async fn connect(&self, address: impl ToSocketAddrs) -> io::Result<()> {
+        first_that_works(address, |address| self.source.io().connect(address)).await
+    }
+
+    /// Sends a datagram to `address`, as a whole, and gives its length. Of several addresses the first is used. Waits
+    /// while the system has no room for it. Dropping the future before it is ready sends nothing.
+    ///
+    /// # Errors
+    ///
+    /// What the system says: such as that the datagram is too long. The socket stays usable.
+    pub async fn send_to(&self, datagram: &[u8], address: impl ToSocketAddrs) -> io::Result<usize> {
+        let address = address.lookup().resolve().await?[0];
+        self.source.try_when_ready(Direction::Write, |socket| socket.send_to(datagram, address)).await
+    }
+
+    /// As [`recv`](UdpSocket::recv), and leaves the datagram there for the next call.
+    pub async fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.source.try_when_ready(Direction::Read, |socket| socket.peek(buffer)).await
+    }
+
+    /// As [`recv_from`](UdpSocket::recv_from), and leaves the datagram there for the next call.
+    pub async fn peek_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.source.try_when_ready(Direction::Read, |socket| socket.peek_from(buffer)).await
+    }
+
+    /// Whether it may send to a broadcast address (`SO_BROADCAST`).
+    pub fn broadcast(&self) -> io::Result<bool> {
+        self.source.io().broadcast()
+    }
+
+    /// Lets it send to a broadcast address, or not (`SO_BROADCAST`).
+    pub fn set_broadcast(&self, broadcast: bool) -> io::Result<()> {
+        self.source.io().set_broadcast(broadcast)
+    }
+
+    /// Receives what is sent to `group`, too, on the interface that has this address (unspecified: one that the
+    /// system chooses).
+    pub fn join_multicast_v4(&self, group: &Ipv4Addr, interface: &Ipv4Addr) -> io::Result<()> {
+        self.source.io().join_multicast_v4(group, interface)
+    }
+
+    /// Ends what [`join_multicast_v4`](UdpSocket::join_multicast_v4) began.
+    pub fn leave_multicast_v4(&self, group: &Ipv4Addr, interface: &Ipv4Addr) -> io::Result<()> {
+        self.source.io().leave_multicast_v4(group, interface)
+    }
+
+    /// Whether this machine gets what the socket sends to a group of IPv4, too (`IP_MULTICAST_LOOP`).
+    pub fn multicast_loop_v4(&self) -> io::Result<bool> {
+        self.source.io().multicast_loop_v4()
+    }
+
+    /// Lets this machine get what the socket sends to a group of IPv4, or not (`IP_MULTICAST_LOOP`).
+    pub fn set_multicast_loop_v4(&self, comes_back: bool) -> io::Result<()> {
+        self.source.io().set_multicast_loop_v4(comes_back)
+    }
+
+    /// Over how many hops a datagram to a group of IPv4 may go (`IP_MULTICAST_TTL`).
+    pub fn multicast_ttl_v4(&self) -> io::Result<u32> {
+        self.source.io().multicast_ttl_v4()
+    }
+
+    /// Sets over how many hops a datagram to a group of IPv4 may go (`IP_MULTICAST_TTL`): 1, which it is at first, is
+    /// this network.
+    pub fn set_multicast_ttl_v4(&self, hops: u32) -> io::Result<()> {
+        self.source.io().set_multicast_ttl_v4(hops)
+    }
+
+    /// Receives what is sent to `group`, too, on the interface of this index (0: one that the system chooses).
+    pub fn join_multicast_v6(&self, group: &Ipv6Addr, interface: u32) -> io::Result<()> {
+        self.source.io().join_multicast_v6(group, interface)
+    }
+
+    /// Ends what [`join_multicast_v6`](UdpSocket::join_multicast_v6) began.
+    pub fn leave_multicast_v6(&self, group: &Ipv6Addr, interface: u32) -> io::Result<()> {
+        self.source.io().leave_multicast_v6(group, interface)
+    }
+
+    /// Whether this machine gets what the socket sends to a group of IPv6, too (`IPV6_MULTICAST_LOOP`).
+    pub fn multicast_loop_v6(&self) -> io::Result<bool> {
+        self.source.io().multicast_loop_v6()
+    }
+
+    /// Lets this machine get what the socket sends to a group of IPv6, or not (`IPV6_MULTICAST_LOOP`).
+    pub fn set_multicast_loop_v6(&self, comes_back: bool) -> io::Result<()> {
+        self.source.io().set_multicast_loop_v6(comes_back)
+    }
+}

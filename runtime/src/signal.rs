@@ -1,0 +1,219 @@
+//! Waiting for the signals of Unix: Ctrl-C, and a service manager's wish that the process end.
+//!
+//! ```no_run
+//! use gather_runtime::{run, signal, sleep, spawn};
+//! use std::time::Duration;
+//!
+//! run(async {
+//!     let server = spawn(async { sleep(Duration::MAX).await });
+//!     signal::ctrl_c().await?; // from here on another Ctrl-C kills the process
+//!     server.cancel();
+//!     Ok::<(), std::io::Error>(())
+//! })
+//! # .unwrap();
+//! ```
+//!
+//! # While somebody listens, and after
+//!
+//! A signal goes to all in the process who listen for it, on all threads, and does nothing else. **When nobody
+//! listens any more, it again does what the system does by default.** After [`ctrl_c`] that is after the first one:
+//! so a second Ctrl-C kills a process that takes too long to end, though its loop may be blocked. A [`Signals`] that
+//! is kept goes on listening. (So keep one if the program handles the same signal with another library, too, or was
+//! started with the signal ignored, as `nohup` does with [`Hangup`](Signal::Hangup): neither is looked at.)
+//!
+//! # Implementation
+//!
+//! The crate signal-hook writes a byte into a socket from the signal's handler, where little else is allowed. The
+//! other end is a [`UnixStream`] of this runtime, so a signal is an event like any other. Each signal has a pair of
+//! its own, so the byte need not say which. A handler, once there, stays; so it also looks whether somebody listens,
+//! and if not does what the system would.
+//!
+//! Next: [`compat`](crate::compat), the traits of other libraries.
+
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use parking_lot::Mutex;
+use signal_hook::consts;
+use signal_hook::low_level::{pipe, unregister};
+use signal_hook::{SigId, flag};
+
+use crate::net::UnixStream;
+
+/// Waits for the next Ctrl-C ([`Signal::Interrupt`]), from the first poll on. Afterwards, or if it is dropped, Ctrl-C
+/// kills the process again, unless somebody else listens.
+///
+/// # Errors
+///
+/// If the system has no descriptors left.
+///
+/// # Panics
+///
+/// If this thread runs no runtime.
+pub async fn ctrl_c() -> io::Result<()> {
+    Signals::new([Signal::Interrupt])?.recv().await.map(drop)
+}
+
+/// Waits for the next [`Signal::Terminate`], which is what `kill` and service managers send. All else is as with
+/// [`ctrl_c`].
+pub async fn terminate() -> io::Result<()> {
+    Signals::new([Signal::Terminate])?.recv().await.map(drop)
+}
+
+/// A signal of Unix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Signal {
+    /// `SIGHUP`: the terminal is gone; to servers often: read the configuration again.
+    Hangup,
+    /// `SIGINT`: Ctrl-C.
+    Interrupt,
+    /// `SIGQUIT`: Ctrl-\\.
+    Quit,
+    /// `SIGTERM`: end, please.
+    Terminate,
+    /// `SIGUSR1`.
+    User1,
+    /// `SIGUSR2`.
+    User2,
+    /// `SIGCHLD`: a child process has ended.
+    Child,
+    /// `SIGWINCH`: the terminal has another size.
+    WindowChange,
+}
+
+impl Signal {
+    /// The system's number.
+    pub fn number(self) -> i32 {
+        match self {
+            Signal::Hangup => consts::SIGHUP,
+            Signal::Interrupt => consts::SIGINT,
+            Signal::Quit => consts::SIGQUIT,
+            Signal::Terminate => consts::SIGTERM,
+            Signal::User1 => consts::SIGUSR1,
+            Signal::User2 => consts::SIGUSR2,
+            Signal::Child => consts::SIGCHLD,
+            Signal::WindowChange => consts::SIGWINCH,
+        }
+    }
+}
+
+/// Listens for some signals, from when it is made until it is dropped.
+///
+/// ```
+/// use gather_runtime::signal::{Signal, Signals};
+///
+/// gather_runtime::run(async {
+///     let mut signals = Signals::new([Signal::Interrupt, Signal::User1])?;
+///     # let kill = format!("kill -USR1 {}", std::process::id());
+///     # std::process::Command::new("sh").args(["-c", &kill]).status()?;
+///     // Somebody does `kill -USR1`.
+///     assert_eq!(signals.recv().await?, Signal::User1);
+///     Ok::<(), std::io::Error>(())
+/// })
+/// # .unwrap();
+/// ```
+#[derive(Debug)]
+pub struct Signals {
+    listening: Vec<Listening>,
+}
+
+impl Signals {
+    /// Listens for these signals.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no descriptors left: it takes two for each signal.
+    ///
+    /// # Panics
+    ///
+    /// If this thread runs no runtime.
+    pub fn new(signals: impl IntoIterator<Item = Signal>) -> io::Result<Signals> {
+        let listening = signals.into_iter().map(Listening::new).collect::<io::Result<_>>()?;
+        Ok(Signals { listening })
+    }
+
+    /// Waits for the next signal. Each counts once, but the system may make one of several of the same kind that come
+    /// before it gets round to them; of those of different kinds, the order in which they came is not known. Dropping
+    /// the future loses none. Without any signals to listen for it waits for ever.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime in which this was made has ended.
+    pub async fn recv(&mut self) -> io::Result<Signal> {
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Signal>> {
+        for listening in &self.listening {
+            if let Poll::Ready(result) = listening.bytes.source.poll_read(cx, &mut [0]) {
+                return Poll::Ready(result.map(|_| listening.signal));
+            }
+        }
+        Poll::Pending
+    }
+}
+
+/// One who listens for one signal.
+#[derive(Debug)]
+struct Listening {
+    signal: Signal,
+    /// A byte comes for each signal.
+    bytes: UnixStream,
+    /// What writes it.
+    writer: SigId,
+}
+
+impl Listening {
+    fn new(signal: Signal) -> io::Result<Listening> {
+        let (reader, writer) = std::os::unix::net::UnixStream::pair()?;
+        let bytes = UnixStream::from_std(reader)?;
+        Listeners::prepare(signal)?;
+        let writer = pipe::register(signal.number(), writer)?;
+        Listeners::change(signal, |count| count + 1);
+        Ok(Listening { signal, bytes, writer })
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        Listeners::change(self.signal, |count| count - 1);
+        unregister(self.writer); // and closes its end
+    }
+}
+
+/// How many in this process listen for one signal.
+struct Listeners {
+    signal: Signal,
+    count: usize,
+    /// Nobody does, so the handler is to do what the system does by default.
+    nobody: Arc<AtomicBool>,
+}
+
+/// A row for each signal that ever had a listener: its handler stays.
+static LISTENERS: Mutex<Vec<Listeners>> = Mutex::new(Vec::new());
+
+impl Listeners {
+    /// Sees to it that the handler does what the system would while nobody listens. It does things in the order in which
+    /// they were registered, so this has to come before who listens: it then looks whether somebody does before that
+    /// somebody can hear of the signal and be gone.
+    fn prepare(signal: Signal) -> io::Result<()> {
+        let mut all = LISTENERS.lock();
+        if !all.iter().any(|listeners| listeners.signal == signal) {
+            let nobody = Arc::new(AtomicBool::new(true));
+            flag::register_conditional_default(signal.number(), nobody.clone())?;
+            all.push(Listeners { signal, count: 0, nobody });
+        }
+        Ok(())
+    }
+
+    fn change(signal: Signal, change: impl Fn(usize) -> usize) {
+        for listeners in LISTENERS.lock().iter_mut().filter(|listeners| listeners.signal == signal) {
+            listeners.count = change(listeners.count);
+            listeners.nobody.store(listeners.count == 0, Ordering::SeqCst);
+        }
+    }
+}
