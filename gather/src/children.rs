@@ -12,7 +12,7 @@
 //!
 //! This file has all of the crate's unsafe code: one block, which says that a slot does not move.
 //!
-//! Next: [`ordered`](crate::ordered), where the outputs go.
+//! Next: [`places`](crate::places), how they are numbered.
 
 #![allow(unsafe_code)]
 
@@ -21,9 +21,8 @@ use std::pin::Pin;
 use gather_runtime::group::next_generation;
 
 use crate::panics::FirstPanic;
+use crate::places::{FIRST_CHUNK, Facts, place};
 
-/// The slots of chunk 0.
-const FIRST_CHUNK: u32 = 32;
 /// No free slot.
 const NONE: u32 = u32::MAX;
 
@@ -52,14 +51,6 @@ struct Slot<F> {
     facts: Facts,
 }
 
-/// What is known of a slot.
-struct Facts {
-    /// The child's index in the input; in a free slot, the number of the next free one.
-    index: usize,
-    /// Which of the children that had this slot: wakes for others are not for it.
-    generation: u8,
-}
-
 /// A slot, found: with a child in it, or free.
 pub(crate) struct Found<'a, F> {
     /// The slot's number.
@@ -82,13 +73,13 @@ impl<F> Found<'_, F> {
 
     #[inline]
     pub(crate) fn index(&self) -> usize {
-        self.facts.index
+        self.facts.index()
     }
 
     /// Which of the children that had this slot it is.
     #[inline]
     pub(crate) fn generation(&self) -> u8 {
-        self.facts.generation
+        self.facts.generation()
     }
 
     /// Drops the child, which must be there, and frees the slot.
@@ -96,18 +87,10 @@ impl<F> Found<'_, F> {
     pub(crate) fn finish(mut self) {
         debug_assert!(self.future.is_some(), "a free slot is not freed again");
         self.future.set(None);
-        self.facts.generation = next_generation(self.facts.generation);
-        self.facts.index = std::mem::replace(self.free, self.number) as usize;
+        let next_free = std::mem::replace(self.free, self.number) as usize;
+        *self.facts = Facts::new(next_free, next_generation(self.facts.generation()));
         *self.alive -= 1;
     }
-}
-
-/// The chunk and the offset in it of a slot.
-#[inline]
-fn place(slot: u32) -> (usize, usize) {
-    let shifted = slot + FIRST_CHUNK;
-    let chunk = shifted.ilog2() - FIRST_CHUNK.ilog2();
-    (chunk as usize, (shifted - (FIRST_CHUNK << chunk)) as usize)
 }
 
 impl<F> Children<F> {
@@ -162,7 +145,8 @@ impl<F> Children<F> {
         let mut slot = self.find(number).expect("a free slot was opened");
         // It is `None` now: this drops nothing.
         slot.future.set(Some(future));
-        *slot.free = std::mem::replace(&mut slot.facts.index, index) as u32;
+        *slot.free = slot.facts.index() as u32;
+        *slot.facts = Facts::new(index, slot.facts.generation());
         *slot.alive += 1;
         slot
     }
@@ -175,7 +159,7 @@ impl<F> Children<F> {
         let chunk = &mut self.chunks[chunk];
         // A push beyond the capacity would move the chunk, and the children in it.
         assert!(chunk.len() == offset && offset < chunk.capacity(), "no chunk is ever grown");
-        let facts = Facts { index: self.free as usize, generation: self.first_generation };
+        let facts = Facts::new(self.free as usize, self.first_generation);
         chunk.push(Slot { future: None, facts });
         self.free = number;
         self.opened += 1;
@@ -223,17 +207,6 @@ mod tests {
     use std::cell::RefCell;
     use std::marker::PhantomPinned;
     use std::panic::{AssertUnwindSafe, catch_unwind};
-
-    #[test]
-    fn places_follow_one_another_through_the_chunks() {
-        let mut slot = 0;
-        for chunk in 0..15 {
-            for offset in 0..FIRST_CHUNK << chunk {
-                assert_eq!(place(slot), (chunk, offset as usize));
-                slot += 1;
-            }
-        }
-    }
 
     /// Checks in its destructor that it is where it was first seen.
     struct Immovable<'a> {

@@ -57,7 +57,7 @@
 //!
 //! | | file | what |
 //! |---|---|---|
-//! | 1 | `children.rs` | slots whose addresses never change: all of the unsafe code |
+//! | 1 | `children.rs`, `places.rs` | slots whose addresses never change: all of the unsafe code |
 //! | 2 | `ordered.rs` | outputs that come in any order |
 //! | 3 | `policy.rs` | the modes |
 //! | 4 | `panics.rs` | destructors that panic |
@@ -87,6 +87,7 @@ mod nested;
 mod ordered;
 mod outcomes;
 mod panics;
+mod places;
 mod policy;
 mod progress;
 mod scope;
