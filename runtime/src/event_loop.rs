@@ -99,10 +99,13 @@ impl EventLoop {
                 continue;
             }
             work = 0;
-            local.note_busy(busy_since);
+            let asleep_since = local.note_busy(busy_since);
             fire_due(local);
-            self.wait_for_events(local);
+            let has_slept = self.wait_for_events(local);
             busy_since = local.clock_now_real();
+            if has_slept {
+                self.receiver.note_sleep(busy_since.saturating_duration_since(asleep_since));
+            }
             local.note_time();
         }
     }
@@ -127,13 +130,14 @@ impl EventLoop {
         letters as u32
     }
 
-    /// Step 5: events of sockets.
-    fn wait_for_events(&mut self, local: &Local) {
+    /// Step 5: events of sockets. Says whether the thread has slept.
+    fn wait_for_events(&mut self, local: &Local) -> bool {
         self.receiver.publish(local.metrics());
         let next_stall = local.report_stalled();
         let sleeps = !local.has_ready() && self.receiver.lie_down();
         let timeout = if sleeps { self.time_to_sleep(local, next_stall) } else { Some(Duration::ZERO) };
-        local.counters.parks.add(u64::from(timeout != Some(Duration::ZERO)));
+        let parks = timeout != Some(Duration::ZERO);
+        local.counters.parks.add(u64::from(parks));
         self.reactor.wait_for_events(local, timeout);
         if sleeps {
             self.receiver.get_up();
@@ -142,6 +146,7 @@ impl EventLoop {
                 local.all_asleep();
             }
         }
+        parks
     }
 
     /// Until the next timer, or the next look for stalled gathers. With a virtual clock: not at all, unless a thread of the
@@ -215,10 +220,13 @@ impl Local {
         if self.clock.is_virtual() { Instant::now() } else { self.clock.now() }
     }
 
-    fn note_busy(&self, since: Instant) {
-        let busy = self.clock_now_real().saturating_duration_since(since);
+    /// The loop was busy since then. Gives the time.
+    fn note_busy(&self, since: Instant) -> Instant {
+        let now = self.clock_now_real();
+        let busy = now.saturating_duration_since(since);
         if busy > self.counters.longest_poll.get() {
             self.counters.longest_poll.set(busy);
         }
+        now
     }
 }

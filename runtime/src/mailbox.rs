@@ -12,10 +12,13 @@
 //!
 //! Next: [`doorbell`](crate::doorbell), when a wake has to ring.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, mpsc};
+use std::thread;
+use std::time::Duration;
 
 use crossbeam_queue::SegQueue;
 use parking_lot::Mutex;
@@ -207,6 +210,17 @@ impl Mailbox {
 pub(crate) struct Receiver {
     id: RuntimeId,
     mailbox: &'static Mailbox,
+    /// Whether it is worth while to wait for more letters.
+    is_patient: Cell<bool>,
+}
+
+/// A sleep that was ended so soon that the thread that ended it may be about to send more.
+const SHORT_SLEEP: Duration = Duration::from_micros(50);
+
+/// Whether another thread can run at the same time. (The system is asked once: it reads files for it.)
+fn has_many_cores() -> bool {
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| thread::available_parallelism().map_or(1, usize::from)) > 1
 }
 
 /// What was in the mailbox.
@@ -227,7 +241,7 @@ impl Receiver {
         }
         *mailbox.bell.lock() = Some(Arc::new(bell));
         mailbox.open.store(true, Ordering::Relaxed);
-        Ok(Receiver { id, mailbox })
+        Ok(Receiver { id, mailbox, is_patient: Cell::new(false) })
     }
 
     pub(crate) fn id(&self) -> RuntimeId {
@@ -243,14 +257,21 @@ impl Receiver {
         self.mailbox.wakes.is_empty()
     }
 
-    /// Where one letter came, others come: waits for them about as long as ringing takes (a microsecond or two), in
-    /// which a thread that wakes many tasks need not ring. Without it such a thread rings for every third wake, on an
-    /// idle machine, and each ring costs it fifty times a wake.
+    /// Where one letter came, others come: waits for them about ten microseconds, in which a thread that wakes many tasks need
+    /// not ring. Without it such a thread rings for every third wake, on an idle machine, and each ring costs it fifty times a
+    /// wake. It is done only where it has just been seen to help.
     pub(crate) fn expect_more(&self) -> bool {
-        (0..128).any(|_| {
+        let looks = if self.is_patient.get() { 1024 } else { 0 };
+        (0..looks).any(|_| {
             std::hint::spin_loop();
             !self.is_empty()
         })
+    }
+
+    /// The loop has slept so long. Only if it was a short time would it have been better to wait, next time, and then only on
+    /// a machine where another thread can run meanwhile.
+    pub(crate) fn note_sleep(&self, slept: Duration) {
+        self.is_patient.set(slept < SHORT_SLEEP && has_many_cores());
     }
 
     pub(crate) fn take(&self) -> Option<Letter> {
