@@ -22,6 +22,7 @@
 //!   (futures-buffered, futures, futures-concurrency) runs on `futures_lite::future::block_on`, which has neither: that is in
 //!   their favour. They run their `try_join_all`, which does what ours does: fail-fast, outputs in order. Their `join_all`
 //!   takes as long, within a tenth. `FuturesUnordered` and `JoinSet` collect in completion order, which is less work.
+//! * **Macros.** `join` has the `try_join!` of futures in the line of `try_join_all`, and tokio's in that of `LocalRuntime`.
 //! * **A floor.** `hand` is what a person would write by hand for this one row, with no executor.
 //! * **tokio's budget.** tokio makes a task's own resources return `Pending` after 128 uses in one poll. The children use no
 //!   resource of tokio's, so only awaiting their handles spends it; that is part of its cost, as `gather`'s bound on the
@@ -31,6 +32,7 @@
 
 mod chain;
 mod hand;
+mod joins;
 mod machine;
 mod measure;
 mod peers;

@@ -12,6 +12,7 @@ use std::future::Future;
 use std::hint::black_box;
 
 use crate::hand;
+use crate::joins::Joins;
 
 /// What every row's child is: a future that any peer can take. `Unpin`, so that the floor can poll it in place without
 /// unsafe code; a `Result`, for the fail-fast calls.
@@ -60,6 +61,19 @@ pub(crate) trait Spawns {
 
     /// Spawns one task, which does the same.
     fn spawn_in_task(&self, count: u64) -> u64;
+}
+
+/// The macros that join a few futures of different types.
+#[derive(Clone, Copy)]
+pub(crate) enum Joining {
+    /// `gather::gather!`
+    Gather,
+    /// `tokio::try_join!`
+    Tokio,
+    /// `futures::try_join!`
+    Futures,
+    /// `futures_concurrency`'s `try_join` of a tuple.
+    Concurrency,
 }
 
 /// A row's work with any peer that gathers.
@@ -149,6 +163,32 @@ impl Contender {
     /// Whether it has tasks.
     pub(crate) fn spawns(self) -> bool {
         matches!(self, Self::Hand | Self::Ours | Self::Smol) || self.is_tokio()
+    }
+
+    /// Which macro it joins with, if it has one.
+    pub(crate) fn joins(self) -> Option<Joining> {
+        match self {
+            Self::Ours => Some(Joining::Gather),
+            Self::TokioLocalRuntime => Some(Joining::Tokio),
+            Self::TryJoinAll => Some(Joining::Futures),
+            Self::FuturesConcurrency => Some(Joining::Concurrency),
+            _ => None,
+        }
+    }
+
+    /// The sampler of `work` with this contender, its runtime made. Only for those that have a macro.
+    pub(crate) fn joining(self, work: Joins) -> Box<dyn FnMut() -> f64> {
+        fn with<P: Gathers + 'static>(work: Joins, joining: Joining) -> Box<dyn FnMut() -> f64> {
+            let peer = P::new(0);
+            Box::new(move || work.sample(&peer, joining))
+        }
+        let joining = self.joins().expect("it joins");
+        match joining {
+            Joining::Gather => with::<ours::Ours>(work, joining),
+            Joining::Tokio => with::<tokio::OnLocalRuntime>(work, joining),
+            Joining::Futures => with::<futures_only::TryJoinAll>(work, joining),
+            Joining::Concurrency => with::<futures_only::FuturesConcurrency>(work, joining),
+        }
     }
 
     /// The sampler of `work` with this contender, its runtime made.

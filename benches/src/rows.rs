@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::peers::Contender;
-use crate::{chain, ready, spawning, yields};
+use crate::{chain, joins, ready, spawning, yields};
 
 /// One kind of work at one size. Each has its figure in nanoseconds for one operation.
 #[derive(Clone, Copy, PartialEq)]
@@ -14,6 +14,8 @@ pub(crate) enum Row {
     Yield(usize),
     /// Gather this many futures of which one wakes the next: `chain.rs`.
     Chain(usize),
+    /// Join three futures of different types, each of which yields so often: `joins.rs`.
+    Join(usize),
     /// From here, spawn one task and await it: `spawning.rs`.
     Spawn(Origin),
 }
@@ -33,8 +35,9 @@ impl Row {
         let ready = [100, 10_000, 1_000_000].map(Self::Ready);
         let yields = [1, 100, 10_000].map(Self::Yield);
         let chain = [10, 1_000, 100_000].map(Self::Chain);
+        let join = [0, 1, 10].map(Self::Join);
         let spawn = [Origin::Root, Origin::Task].map(Self::Spawn);
-        ready.into_iter().chain(yields).chain(chain).chain(spawn)
+        ready.into_iter().chain(yields).chain(chain).chain(join).chain(spawn)
     }
 
     /// The row with this name.
@@ -42,9 +45,13 @@ impl Row {
         Self::all().find(|row| row.to_string() == name)
     }
 
-    /// Whether `contender` can do this work. What is only a future cannot spawn.
+    /// Whether `contender` can do this work. What is only a future cannot spawn, and few have a macro that joins.
     pub(crate) fn suits(self, contender: Contender) -> bool {
-        !matches!(self, Self::Spawn(_)) || contender.spawns()
+        match self {
+            Self::Spawn(_) => contender.spawns(),
+            Self::Join(_) => contender.joins().is_some(),
+            _ => true,
+        }
     }
 
     /// The closure that takes one sample with `contender`: nanoseconds for one operation. What it makes first is not measured.
@@ -53,6 +60,7 @@ impl Row {
             Self::Ready(children) => ready::sampler(contender, children),
             Self::Yield(children) => yields::sampler(contender, children),
             Self::Chain(children) => chain::sampler(contender, children),
+            Self::Join(yields) => joins::sampler(contender, yields),
             Self::Spawn(origin) => spawning::sampler(contender, origin),
         }
     }
@@ -63,6 +71,7 @@ impl Row {
             Self::Ready(children) => ("ready", power_of_ten(children)),
             Self::Yield(children) => ("yield", power_of_ten(children)),
             Self::Chain(children) => ("chain", power_of_ten(children)),
+            Self::Join(yields) => ("join", yields.to_string()),
             Self::Spawn(Origin::Root) => ("spawn", "root".to_owned()),
             Self::Spawn(Origin::Task) => ("spawn", "task".to_owned()),
         }

@@ -38,19 +38,26 @@ impl GatherWork for Yields {
 
     fn sample(self, peer: &impl Gathers) -> f64 {
         let each = (YIELDS_PER_SAMPLE / self.children).max(YIELDS_PER_CHILD);
-        let child = |number| YieldingChild { number, yields_left: each, freight: Freight::new() };
+        let child = |number| YieldingChild::new(number, each);
         time_gathers(peer, self.children, 1, child) / (self.children * each) as f64
     }
 }
 
 /// Wakes itself and returns `Pending` until it has done so often enough.
-struct YieldingChild {
+pub(crate) struct YieldingChild {
     /// What it gives in the end.
     number: u64,
     /// How often it will still yield.
     yields_left: usize,
     /// What else it holds.
     freight: Freight,
+}
+
+impl YieldingChild {
+    /// The child with this number, which yields so often.
+    pub(crate) fn new(number: u64, yields: usize) -> Self {
+        Self { number, yields_left: yields, freight: Freight::new() }
+    }
 }
 
 impl Future for YieldingChild {

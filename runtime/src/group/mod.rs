@@ -132,16 +132,27 @@ impl Group {
     #[inline]
     pub fn release(&mut self) {
         let runtime = std::mem::replace(&mut self.runtime, RuntimeId::NONE);
-        let row = self.row;
-        if runtime == RuntimeId::NONE {
-            return;
-        }
-        match local::with_home(runtime, |local| local.groups.borrow_mut().remove(row)) {
-            // A foreign waker runs foreign code when it is dropped: nothing is borrowed here.
-            Some(parent) => drop(parent.map(waker::into_id)),
-            None => drop(mailbox::send(runtime, Command::RemoveGroup(row))),
+        if runtime != RuntimeId::NONE {
+            let row = self.row;
+            match local::with_home(runtime, |local| local.groups.borrow_mut().remove(row)) {
+                Some(None) => {}
+                Some(Some(parent)) => drop_parent(parent),
+                None => release_elsewhere(runtime, row),
+            }
         }
     }
+}
+
+/// A foreign waker runs foreign code when it is dropped: nothing is borrowed here.
+#[cold]
+fn drop_parent(parent: Waker) {
+    let _ = waker::into_id(parent);
+}
+
+/// The group was dropped on another thread than that of its runtime.
+#[cold]
+fn release_elsewhere(runtime: RuntimeId, row: u32) {
+    drop(mailbox::send(runtime, Command::RemoveGroup(row)));
 }
 
 impl Drop for Group {

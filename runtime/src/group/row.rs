@@ -106,6 +106,7 @@ impl Row {
     }
 
     /// Makes a row as if it were new, but for the memory of a few children. Gives the parent.
+    #[inline(never)]
     pub(super) fn clean(&mut self) -> Option<Waker> {
         /// More are not kept.
         const MOST_KEPT: usize = 64;
