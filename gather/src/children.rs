@@ -18,7 +18,7 @@
 
 use std::pin::Pin;
 
-use gather_runtime::group::next_generation;
+use gather_runtime::group::{Span, next_generation};
 
 use crate::panics::FirstPanic;
 use crate::places::{FIRST_CHUNK, Facts, place};
@@ -49,6 +49,8 @@ struct Slot<F> {
     future: Option<F>,
     /// What is known of it.
     facts: Facts,
+    /// Open while there is a child, and entered while it is polled.
+    span: Span,
 }
 
 /// A slot, found: with a child in it, or free.
@@ -58,6 +60,7 @@ pub(crate) struct Found<'a, F> {
     /// The child, where it will stay.
     future: Pin<&'a mut Option<F>>,
     facts: &'a mut Facts,
+    pub(crate) span: &'a mut Span,
     /// The first slot of the list of free ones.
     free: &'a mut u32,
     /// How many slots have a child.
@@ -65,10 +68,10 @@ pub(crate) struct Found<'a, F> {
 }
 
 impl<F> Found<'_, F> {
-    /// The child.
+    /// The child, and its span.
     #[inline]
-    pub(crate) fn future(&mut self) -> Option<Pin<&mut F>> {
-        self.future.as_mut().as_pin_mut()
+    pub(crate) fn future(&mut self) -> Option<(Pin<&mut F>, &Span)> {
+        Some((self.future.as_mut().as_pin_mut()?, self.span))
     }
 
     #[inline]
@@ -87,6 +90,7 @@ impl<F> Found<'_, F> {
     pub(crate) fn finish(mut self) {
         debug_assert!(self.future.is_some(), "a free slot is not freed again");
         self.future.set(None);
+        *self.span = Span::NONE;
         let next_free = std::mem::replace(self.free, self.number) as usize;
         *self.facts = Facts::new(next_free, next_generation(self.facts.generation()));
         *self.alive -= 1;
@@ -160,7 +164,7 @@ impl<F> Children<F> {
         // A push beyond the capacity would move the chunk, and the children in it.
         assert!(chunk.len() == offset && offset < chunk.capacity(), "no chunk is ever grown");
         let facts = Facts::new(self.free as usize, self.first_generation);
-        chunk.push(Slot { future: None, facts });
+        chunk.push(Slot { future: None, facts, span: Span::NONE });
         self.free = number;
         self.opened += 1;
     }
@@ -169,7 +173,7 @@ impl<F> Children<F> {
     #[inline]
     pub(crate) fn find(&mut self, number: u32) -> Option<Found<'_, F>> {
         let (chunk, offset) = place(number);
-        let Slot { future, facts } = self.chunks.get_mut(chunk)?.get_mut(offset)?;
+        let Slot { future, facts, span } = self.chunks.get_mut(chunk)?.get_mut(offset)?;
         // SAFETY: the future does not move from here until it is dropped in place.
         // 1. It is in the buffer of a chunk, which is neither grown (`open_slot` asserts that there is capacity) nor
         //    shrunk, truncated or sorted; `chunks` may grow, and then moves the chunks' pointers, not their buffers.
@@ -180,7 +184,7 @@ impl<F> Children<F> {
         // 4. `Children` is `Unpin` by a safe implementation: moving it moves no buffer.
         // Attacked by the tests below and by `tests/tests/pinning.rs`.
         let future = unsafe { Pin::new_unchecked(future) };
-        Some(Found { number, future, facts, free: &mut self.free, alive: &mut self.alive })
+        Some(Found { number, future, facts, span, free: &mut self.free, alive: &mut self.alive })
     }
 
     /// Drops all children, in the order of their slots, and gives the memory back.
@@ -231,7 +235,7 @@ mod tests {
     /// Notes where the child in a slot is, or checks that it is still there.
     fn look(children: &mut Children<RefCell<Immovable<'_>>>, slot: u32) {
         let mut slot = children.find(slot).unwrap();
-        let future = slot.future().unwrap().into_ref().get_ref();
+        let future = slot.future().unwrap().0.into_ref().get_ref();
         let address = future.borrow().address();
         let seen_at = future.borrow_mut().seen_at.replace(address);
         assert!(seen_at.is_none_or(|seen_at| seen_at == address), "it was moved");
@@ -286,7 +290,7 @@ mod tests {
         }
         for (index, slot) in slots.into_iter().enumerate() {
             let mut slot = children.find(slot).unwrap();
-            assert_eq!((slot.index(), *slot.future().unwrap()), (index, index));
+            assert_eq!((slot.index(), *slot.future().unwrap().0), (index, index));
         }
         assert_eq!(children.len(), 100);
     }

@@ -12,7 +12,6 @@
 //!
 //! Next: [`gather`](mod@crate::gather), the call.
 
-use std::borrow::Cow;
 use std::future::Future;
 use std::iter::Fuse;
 use std::mem::ManuallyDrop;
@@ -68,6 +67,7 @@ struct Crew<I, F, O> {
 
 impl<I, F, O> Siblings<I, F, O> {
     /// The input goes on giving `None` when it has given it; or, if it may yet give more, only from its children.
+    #[track_caller]
     pub(crate) const fn new(input: I, kind: &'static str) -> Self {
         let crew = Crew {
             input: Some(input),
@@ -85,8 +85,8 @@ impl<I, F, O> Siblings<I, F, O> {
         self.crew.limit = limit;
     }
 
-    pub(crate) fn set_name(&mut self, name: Cow<'static, str>) {
-        self.group.set_name(name);
+    pub(crate) fn group_mut(&mut self) -> &mut Group {
+        &mut self.group
     }
 
     /// For a policy that keeps no output until the end: no memory is reserved for them. The kind is for a dump.
@@ -296,6 +296,7 @@ impl<I: Iterator<Item = F>, F: Future> Crew<I, F, F::Output> {
         }
         let index = self.kept.start();
         let child = self.children.insert(index, future);
+        *child.span = polling.child_span(index);
         poll_child::<_, _, true>(child, polling, policy, &mut self.kept)
     }
 
@@ -325,7 +326,8 @@ fn poll_child<F: Future, P: Policy<F::Output>, const IS_FIRST: bool>(
     let (number, generation) = (child.number, child.generation());
     // Its drop would do nothing, through a call.
     let waker = ManuallyDrop::new(polling.waker(number, generation));
-    let poll = child.future().map(|future| future.poll(&mut Context::from_waker(&waker)));
+    let poll =
+        child.future().map(|(future, span)| span.enter(|| future.poll(&mut Context::from_waker(&waker))));
     // The runtime need not know of a child that is ready at its first poll.
     match &poll {
         Some(Poll::Pending) if IS_FIRST => polling.started(number, generation, child.index()),

@@ -78,6 +78,7 @@ impl<I, F, O> Gather<Siblings<I, F, O>, FailFast> {
     ///     assert_eq!(total, 55);
     /// });
     /// ```
+    #[track_caller]
     pub fn for_each<B>(self, body: B) -> impl Future<Output = ()>
     where
         I: Iterator<Item = F>,

@@ -53,6 +53,7 @@ use crate::policy::{Capture, FailFast, Policy};
 /// });
 /// assert_eq!(greetings.unwrap(), ["hello ann", "hello bob", "hello cay"]);
 /// ```
+#[track_caller]
 pub fn gather<I>(futures: I) -> Gather<SiblingsOf<I>, FailFast>
 where
     I: IntoIterator,
@@ -88,7 +89,7 @@ impl<I, F, O, P> Gather<Siblings<I, F, O>, P> {
 
     /// Names the gather in a dump.
     pub fn named(mut self, name: impl Into<Cow<'static, str>>) -> Self {
-        self.siblings.set_name(name.into());
+        self.siblings.group_mut().set_name(name.into());
         self
     }
 

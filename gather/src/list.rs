@@ -92,16 +92,19 @@ pin_project! {
 }
 
 /// `gather!(..)`
+#[track_caller]
 pub fn fail_fast<L: List<FailFast> + Clear>(list: L) -> GatherList<L, FailFast> {
     GatherList::new(list)
 }
 
 /// `gather!(capture; ..)`
+#[track_caller]
 pub fn capture<L: List<Capture> + Clear>(list: L) -> GatherList<L, Capture> {
     GatherList::new(list)
 }
 
 impl<L: List<M> + Clear, M> GatherList<L, M> {
+    #[track_caller]
     fn new(list: L) -> Self {
         let (group, mode) = (Group::new("gather!"), PhantomData);
         GatherList { list, group, running: L::COUNT, generation: 1, is_over: false, mode }

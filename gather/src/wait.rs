@@ -55,6 +55,7 @@ use crate::panics::FirstPanic;
 ///     }
 /// });
 /// ```
+#[track_caller]
 pub fn wait<T>(tasks: impl IntoIterator<Item = Task<T>>) -> Wait<T> {
     let handles = Handles(tasks.into_iter().map(Handle::Waiting).collect());
     let left = handles.0.len();

@@ -37,7 +37,7 @@
 //! | 9 | `oneshot.rs`, `blocking.rs` | threads for what blocks |
 //! | 10 | `mailbox.rs`, `doorbell.rs`, `handle.rs` | other threads |
 //! | 11 | `dump/`, `stall.rs`, `event_loop.rs`, `runtime.rs` | the loop, its start and end, and a look into it |
-//! | 12 | `metrics.rs`, `contain.rs`, `signal.rs`, `compat/` | counters, panics, signals, and the traits of other libraries |
+//! | 12 | `metrics.rs`, `contain.rs`, `signal.rs`, `trace.rs`, `compat/` | counters, panics, signals, spans, and the traits of other libraries |
 //!
 //! # Limits
 //!
@@ -56,6 +56,7 @@
 //! | `tokio-io` | those of tokio (its traits only, no tokio runtime) |
 //! | `hyper` | `hyper::rt::{Read, Write}` on the sockets, [`hyper::Executor`], [`hyper::Timer`] |
 //! | `signal` | [`signal::ctrl_c`], [`signal::terminate`], [`signal::Signals`], on Unix |
+//! | `tracing` | spans of tasks, gathers and children, with names and places; those of tasks as tokio-console reads them |
 
 #![cfg_attr(not(all(unix, feature = "hyper", feature = "signal")), allow(rustdoc::broken_intra_doc_links))]
 #![allow(rustdoc::private_intra_doc_links, reason = "the files lead a reader from one to the next")]
@@ -83,6 +84,7 @@ mod source;
 mod stall;
 mod task;
 mod time;
+mod trace;
 mod wake;
 mod waker;
 mod wheel;

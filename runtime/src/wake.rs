@@ -79,6 +79,11 @@ impl Local {
                 }
                 Target::Task { row, generation } => {
                     self.tasks.borrow_mut().make_ready(row, generation);
+                    #[cfg(feature = "tracing")]
+                    {
+                        let id = self.tasks.borrow().span(row).and_then(|span| span.id());
+                        crate::trace::note_wake(id);
+                    }
                     None
                 }
             };

@@ -164,7 +164,7 @@ fn of_a_million_children_the_slowest_few_are_listed_and_the_others_counted() {
         assert!(gather::timeout(11 * SECOND, all).await.is_err());
         watcher.await.unwrap()
     });
-    let shown = shown.to_string();
+    let shown = text_of(&shown);
     let lines: Vec<_> = shown.lines().collect();
     assert!(lines.len() < 20, "{shown}");
     assert!(lines[2].contains("gather: 1000000 waiting, 0 ready, 0 done, polled "), "{shown}");

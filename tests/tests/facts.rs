@@ -15,7 +15,8 @@ const PACKAGES: [&str; 5] = ["runtime", "gather", "examples", "tests", "benches"
 const UNSAFE_FILES: [&str; 2] = ["gather/src/children.rs", "runtime/src/waker.rs"];
 
 /// The features of `gather`, and how many crates each may add.
-const FEATURES: [(&str, usize); 4] = [("futures-io", 1), ("tokio-io", 2), ("hyper", 7), ("signal", 3)];
+const FEATURES: [(&str, usize); 5] =
+    [("futures-io", 1), ("tokio-io", 2), ("hyper", 7), ("signal", 3), ("tracing", 3)];
 
 // ---- reading the sources
 
@@ -173,7 +174,11 @@ fn each_feature_adds_at_most_as_many_crates_as_it_is_worth() {
     for package in ["gather", "runtime"] {
         let features = section(&format!("{package}/Cargo.toml"), "features");
         let names: BTreeSet<_> = features.iter().map(|line| name(line)).collect();
-        assert_eq!(names, set(["default", "futures-io", "tokio-io", "hyper", "signal"]), "{package}");
+        assert_eq!(
+            names,
+            set(["default", "futures-io", "tokio-io", "hyper", "signal", "tracing"]),
+            "{package}"
+        );
     }
 }
 
@@ -192,7 +197,7 @@ fn the_core_depends_on_five_crates_and_each_feature_on_one_more() {
     };
     // `gather` depends on one more, for the trait of streams.
     let core = ["crossbeam-queue", "mio", "parking_lot", "pin-project-lite", "slab"];
-    let optional = ["futures-io", "hyper", "signal-hook", "tokio"];
+    let optional = ["futures-io", "hyper", "signal-hook", "tokio", "tracing"];
     assert_eq!(dependencies("runtime"), [set(core), set(optional)]);
     assert_eq!(
         dependencies("gather"),

@@ -24,7 +24,7 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ops::{AsyncFnOnce, ControlFlow};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -121,14 +121,23 @@ pub use task::ScopedTask;
 /// # use gather::{run, scope};
 /// let escaped = run(scope(async |s| Ok::<_, ()>(s)));
 /// ```
-pub async fn scope<'env, T, E: 'env, B>(body: B) -> Result<T, E>
+#[track_caller]
+pub fn scope<'env, T, E: 'env, B>(body: B) -> impl Future<Output = Result<T, E>>
+where
+    B: for<'scope> AsyncFnOnce(&'scope Scope<'scope, 'env, E>) -> Result<T, E>,
+{
+    run_at(Location::caller(), body)
+}
+
+/// Runs a scope for who called [`scope()`] there.
+async fn run_at<'env, T, E: 'env, B>(place: &'static Location<'static>, body: B) -> Result<T, E>
 where
     B: for<'scope> AsyncFnOnce(&'scope Scope<'scope, 'env, E>) -> Result<T, E>,
 {
     // In this order, so that what is borrowed by the next goes after it.
     let output = Cell::new(None);
     let scope = ManuallyDrop::new(Scope { table: Table::new(), environment: PhantomData });
-    let running = Running::new(&scope.table);
+    let running = Running::new(&scope.table, place);
     let scope: &Scope<'_, 'env, E> = &scope;
     scope.table.add(Box::pin(async {
         output.set(Some(body(scope).await?));
@@ -271,8 +280,10 @@ struct Running<'scope, E> {
 impl<E> Unpin for Running<'_, E> {}
 
 impl<'scope, E> Running<'scope, E> {
-    fn new(table: &'scope Table<'scope, E>) -> Self {
-        Running { table, siblings: Siblings::new(table.new_children(), "scope") }
+    fn new(table: &'scope Table<'scope, E>, place: &'static Location<'static>) -> Self {
+        let mut siblings = Siblings::new(table.new_children(), "scope");
+        siblings.group_mut().set_place(place);
+        Running { table, siblings }
     }
 
     /// Drops every child that is left, and takes no more.

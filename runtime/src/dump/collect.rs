@@ -11,7 +11,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use super::{Dump, Node, NodeKind, State, Status};
-use crate::group::{ChildFacts, GroupRow};
+use crate::group::{ChildFacts, GroupRow, Label};
 use crate::id::{MAIN, Target, task_generation};
 use crate::local::Local;
 use crate::task::{Key, Row, Stage, TaskId};
@@ -91,8 +91,8 @@ pub(crate) fn collect(local: &Local) -> Dump {
                 }
                 children.truncate(MOST_LISTED);
                 todo.extend(children.into_iter().rev().map(|child| Todo::Child(depth + 1, number, child)));
-                let (kind, name) = (row.label.kind, row.label.name.clone());
-                let kind = NodeKind::Group { kind, name, waiting, ready, done: row.done };
+                let Label { kind, name, place } = row.label.clone();
+                let kind = NodeKind::Group { kind, name, made_at: place, waiting, ready, done: row.done };
                 let state = if ready > 0 { State::Ready } else { State::Waiting };
                 Node { depth, kind, state, idle: idle(row.polled_at), polls: Some(row.polls) }
             }

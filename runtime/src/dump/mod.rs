@@ -114,6 +114,8 @@ pub enum NodeKind {
         kind: &'static str,
         /// Its name, if it was given one.
         name: Option<Cow<'static, str>>,
+        /// Where it was made.
+        made_at: &'static Location<'static>,
         /// How many of its children wait.
         waiting: usize,
         /// How many were woken and not yet polled.

@@ -41,10 +41,10 @@ impl fmt::Display for Node {
             NodeKind::Main => f.write_str("main")?,
             NodeKind::Task { id, name: None, spawned_at } => write!(f, "task {id} ({spawned_at})")?,
             NodeKind::Task { name: Some(name), spawned_at, .. } => write!(f, "task {name:?} ({spawned_at})")?,
-            NodeKind::Group { kind, name, waiting, ready, done } => {
-                f.write_str(kind)?;
-                if let Some(name) = name {
-                    write!(f, " {name:?}")?;
+            NodeKind::Group { kind, name, made_at, waiting, ready, done } => {
+                match name {
+                    Some(name) => write!(f, "{kind} {name:?}")?,
+                    None => write!(f, "{kind} ({made_at})")?,
                 }
                 let polls = Times(self.polls.unwrap_or(0));
                 return write!(

@@ -11,6 +11,7 @@ mod row;
 mod table;
 
 use std::borrow::Cow;
+use std::panic::Location;
 use std::task::{Context, Poll, Waker};
 
 use crate::id::{Id, MAX_CHILDREN, Target};
@@ -18,6 +19,7 @@ use crate::local::{self, Local};
 use crate::mailbox::{self, Command, RuntimeId};
 use crate::waker;
 
+pub use crate::trace::Span;
 pub(crate) use row::{ChildFacts, Label, Row as GroupRow};
 pub(crate) use table::Groups;
 pub use table::next_generation;
@@ -72,18 +74,27 @@ pub struct Group {
     row: u32,
     /// What it is called in a dump.
     label: Label,
+    /// Open from its first poll on.
+    span: Span,
 }
 
 impl Group {
     /// A group without a row: it gets one when it is first polled, on the runtime that polls it. The kind is what a
     /// dump calls it: "gather", say.
+    #[track_caller]
     pub const fn new(kind: &'static str) -> Group {
-        Group { runtime: RuntimeId::NONE, row: 0, label: Label { kind, name: None } }
+        let label = Label { kind, name: None, place: Location::caller() };
+        Group { runtime: RuntimeId::NONE, row: 0, label, span: Span::NONE }
     }
 
     /// Changes the kind.
     pub fn set_kind(&mut self, kind: &'static str) {
         self.label.kind = kind;
+    }
+
+    /// Says where it was made, if that is not where [`new`](Group::new) was called.
+    pub fn set_place(&mut self, place: &'static Location<'static>) {
+        self.label.place = place;
     }
 
     /// Gives it a name, which a dump shows. Set it before the first poll.
@@ -116,7 +127,8 @@ impl Group {
             } else {
                 Some(self.move_to(local))
             };
-            f(&Polling { local, group: self, parent: cx.waker() }, first_generation)
+            let polling = Polling { local, group: self, parent: cx.waker() };
+            polling.group.span.enter(|| f(&polling, first_generation))
         })
     }
 
@@ -124,6 +136,7 @@ impl Group {
     fn move_to(&mut self, local: &Local) -> u8 {
         self.release();
         let (row, first_generation) = local.groups.borrow_mut().insert();
+        self.span = Span::of_group(&self.label);
         (self.runtime, self.row) = (local.id(), row);
         first_generation
     }
@@ -181,6 +194,12 @@ impl Polling<'_> {
             "gather: more than {MAX_CHILDREN} children at once in one gather; `.limit(n)` keeps fewer alive"
         );
         self.local.groups.borrow_mut().grow(self.group.row, count);
+    }
+
+    /// The span of a child with this index, to be entered while it is polled. (Without the feature `tracing` it is nothing.)
+    #[inline]
+    pub fn child_span(&self, index: usize) -> Span {
+        self.group.span.of_child(index)
     }
 
     /// The waker of a child. It owns nothing, and may outlive the group.

@@ -3,6 +3,7 @@
 //! Next: [`table`](super::table), where they are.
 
 use std::borrow::Cow;
+use std::panic::Location;
 use std::task::Waker;
 
 /// The next of a child that is not queued.
@@ -27,7 +28,7 @@ pub(crate) struct Row {
     pub(super) told: bool,
     /// Whom to wake when the first child is queued.
     pub(super) parent: Option<Waker>,
-    /// What the group is called in a dump. `NONE` until its first poll has ended.
+    /// What the group is called in a dump. `none` until its first poll has ended.
     pub(crate) label: Label,
     /// How many children have given their outputs.
     pub(crate) done: usize,
@@ -46,10 +47,15 @@ pub(crate) struct Row {
 pub(crate) struct Label {
     pub(crate) kind: &'static str,
     pub(crate) name: Option<Cow<'static, str>>,
+    /// Where it was made.
+    pub(crate) place: &'static Location<'static>,
 }
 
 impl Label {
-    pub(super) const NONE: Label = Label { kind: "", name: None };
+    #[track_caller]
+    pub(super) const fn none() -> Label {
+        Label { kind: "", name: None, place: Location::caller() }
+    }
 }
 
 /// What the runtime knows of one child.
@@ -96,7 +102,7 @@ impl Row {
             tail: END,
             told: true,
             parent: None,
-            label: Label::NONE,
+            label: Label::none(),
             done: 0,
             polls: 0,
             polled_at: 0,

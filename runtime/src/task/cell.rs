@@ -15,6 +15,7 @@ use pin_project_lite::pin_project;
 
 use super::error::TaskError;
 use crate::contain::contain;
+use crate::trace::Span;
 
 /// A task whose types are forgotten.
 pub(super) type AnyTask = Pin<Box<dyn Erased>>;
@@ -26,19 +27,23 @@ pub(super) trait Erased {
 
     /// Moves the output into `place`, an `Option<Result<T, TaskError>>`, if there is one and the type is right.
     fn take_output(self: Pin<&mut Self>, place: &mut dyn Any);
+
+    /// The span of a future that has not ended.
+    #[cfg(feature = "tracing")]
+    fn span(&self) -> Option<&Span>;
 }
 
 pin_project! {
     #[project = CellProjection]
     pub(super) enum Cell<F: Future> {
-        Future { #[pin] future: F },
+        Future { #[pin] future: F, span: Span },
         Output { output: Option<Result<F::Output, TaskError>> },
     }
 }
 
 impl<F: Future + 'static> Cell<F> {
-    pub(super) fn boxed(future: F) -> AnyTask {
-        Box::pin(Cell::Future { future })
+    pub(super) fn boxed(future: F, span: Span) -> AnyTask {
+        Box::pin(Cell::Future { future, span })
     }
 }
 
@@ -46,8 +51,10 @@ impl<F: Future + 'static> Erased for Cell<F> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         // The future is not used again after a panic, so nobody sees it in a broken state.
         let result = catch_unwind(AssertUnwindSafe(|| {
-            let CellProjection::Future { future } = self.as_mut().project() else { return Poll::Ready(()) };
-            let output = match future.poll(cx) {
+            let CellProjection::Future { future, span } = self.as_mut().project() else {
+                return Poll::Ready(());
+            };
+            let output = match span.enter(|| future.poll(cx)) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(output) => output,
             };
@@ -65,6 +72,14 @@ impl<F: Future + 'static> Erased for Cell<F> {
     fn take_output(self: Pin<&mut Self>, place: &mut dyn Any) {
         if let (CellProjection::Output { output }, Some(place)) = (self.project(), place.downcast_mut()) {
             *place = output.take();
+        }
+    }
+
+    #[cfg(feature = "tracing")]
+    fn span(&self) -> Option<&Span> {
+        match self {
+            Cell::Future { span, .. } => Some(span),
+            Cell::Output { .. } => None,
         }
     }
 }

@@ -16,6 +16,7 @@ use super::row::{Key, Leftover};
 use super::table::Tasks;
 use crate::local::{self, Local};
 use crate::mailbox::{self, Command, RuntimeId};
+use crate::trace::Span;
 use crate::waker;
 
 /// Starts a task on the runtime of this thread, and returns its handle. It is first polled when the caller has
@@ -39,7 +40,8 @@ pub fn spawn<F: Future + 'static>(future: F) -> Task<F::Output> {
     if !has_room() {
         no_room();
     }
-    Task::new(insert(Cell::boxed(future), Location::caller()))
+    let span = Span::of_task(Location::caller());
+    Task::new(insert(Cell::boxed(future, span.clone()), Location::caller(), &span))
 }
 
 /// Starts a task, as [`spawn`] does, unless the runtime has as many as [`Builder::max_tasks`] allows.
@@ -80,7 +82,8 @@ pub(crate) fn spawn_from<F: Future + 'static>(
     if !has_room() {
         return Err(SpawnError { future, max_tasks: max_tasks() });
     }
-    Ok(Task::new(insert(Cell::boxed(future), spawned_at)))
+    let span = Span::of_task(spawned_at);
+    Ok(Task::new(insert(Cell::boxed(future, span.clone()), spawned_at, &span)))
 }
 
 #[inline(always)]
@@ -97,8 +100,9 @@ fn max_tasks() -> usize {
 /// Adds a task. It is in its box already: a large future is not to be passed from function to function, because a build
 /// without optimisation copies it each time, and the stack is only so large.
 #[inline(always)] // a `Reference` does not fit two registers: see `Row`
-fn insert(task: AnyTask, spawned_at: &'static Location<'static>) -> Reference {
+fn insert(task: AnyTask, spawned_at: &'static Location<'static>, span: &Span) -> Reference {
     let key = local::with(|local| local.tasks.borrow_mut().insert(task, spawned_at));
+    span.set_id(key.serial);
     Reference { runtime: local::with(Local::id), key }
 }
 
@@ -192,7 +196,14 @@ impl<T> Task<T> {
     pub fn named(self, name: impl Into<Cow<'static, str>>) -> Task<T> {
         let Reference { runtime, key } = self.reference;
         let name = name.into();
-        local::with_home(runtime, |local| local.tasks.borrow_mut().set_name(key, name));
+        local::with_home(runtime, |local| {
+            #[cfg(feature = "tracing")]
+            {
+                let span = local.tasks.borrow().span(key.row).cloned();
+                span.unwrap_or_default().set_name(&name);
+            }
+            local.tasks.borrow_mut().set_name(key, name);
+        });
         self
     }
 

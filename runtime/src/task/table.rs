@@ -323,6 +323,12 @@ impl Tasks {
         self.names.get(&row).cloned()
     }
 
+    /// The span of the task that has this row, unless it is being polled or has ended.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn span(&self, row: u32) -> Option<&crate::trace::Span> {
+        self.rows.get(row as usize)?.task.as_ref()?.span()
+    }
+
     /// The task that has this row.
     pub(crate) fn key_of(&self, row: u32) -> Option<Key> {
         let serial = self.rows.get(row as usize)?.serial;
