@@ -211,7 +211,8 @@ impl Brood {
     pub fn check_gone_before_the_end(&self, case: &str) {
         let history = self.history();
         let end = history.iter().position(|event| *event == Event::Ended).expect("it has ended");
-        let count = |events: &[Event], is: fn(&Event) -> bool| events.iter().filter(|event| is(event)).count();
+        let count =
+            |events: &[Event], is: fn(&Event) -> bool| events.iter().filter(|event| is(event)).count();
         let pulled = count(&history, |event| matches!(event, Event::Pulled(_)));
         let dropped = count(&history[..end], |event| matches!(event, Event::Dropped(_)));
         assert_eq!(dropped, pulled, "{case}: dropped before the result was seen, of those that were started");

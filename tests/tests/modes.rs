@@ -115,7 +115,9 @@ mod sentence_1_results_come_in_input_order_and_an_empty_gather_is_ready_at_its_f
                     let brood = Brood::new(COUNT);
                     // Some are ready at their first poll; of the others, one of those that run is finished at a time.
                     let is_prepared = |index| index % 4 == 3 && mode != Mode::Race;
-                    (0..COUNT).filter(|index| is_prepared(*index)).for_each(|i| brood.prepare(i, mode.passes(i)));
+                    (0..COUNT)
+                        .filter(|index| is_prepared(*index))
+                        .for_each(|i| brood.prepare(i, mode.passes(i)));
                     let mut all = mode.gather(&brood, limit);
                     let given = loop {
                         if let Poll::Ready(given) = poll_next_turn(&mut all).await {
@@ -126,8 +128,9 @@ mod sentence_1_results_come_in_input_order_and_an_empty_gather_is_ready_at_its_f
                         brood.finish(index, mode.passes(index));
                     };
                     let gave = brood.history().into_iter();
-                    let order: Vec<_> =
-                        gave.filter_map(|event| if let Event::Gave(i) = event { Some(i) } else { None }).collect();
+                    let order: Vec<_> = gave
+                        .filter_map(|event| if let Event::Gave(i) = event { Some(i) } else { None })
+                        .collect();
                     assert_eq!(order.len(), if mode == Mode::Race { 1 } else { COUNT }, "{case}");
                     assert_eq!(given, expected(mode, &order), "{case}");
                     drop(all);
@@ -190,7 +193,14 @@ impl<I: Iterator> Iterator for Hinted<I> {
 mod sentence_2_what_ends_it_ends_it_in_the_same_poll_and_every_sibling_was_dropped_before {
     use super::*;
 
-    async fn check(mode: Mode, count: usize, ender: usize, is_ok: bool, later: bool, hint: (usize, Option<usize>)) {
+    async fn check(
+        mode: Mode,
+        count: usize,
+        ender: usize,
+        is_ok: bool,
+        later: bool,
+        hint: (usize, Option<usize>),
+    ) {
         let case = format!("{mode:?}, {count} children, #{ender} gives {is_ok}, later: {later}, {hint:?}");
         let brood = Brood::new(count);
         let mut all = mode.gather_from(Hinted(brood.input(), hint), usize::MAX, &brood.log);
@@ -208,7 +218,11 @@ mod sentence_2_what_ends_it_ends_it_in_the_same_poll_and_every_sibling_was_dropp
                 assert_eq!(groups_alive(), 0, "{case}");
                 if mode != Mode::Scope {
                     let pulled = brood.pulled_and_alive().0;
-                    assert_eq!(pulled, if later || !mode.takes_a_limit() { count } else { ender + 1 }, "{case}");
+                    assert_eq!(
+                        pulled,
+                        if later || !mode.takes_a_limit() { count } else { ender + 1 },
+                        "{case}"
+                    );
                 }
                 drop(all);
                 return brood.check_all_gone(&case);
@@ -224,7 +238,8 @@ mod sentence_2_what_ends_it_ends_it_in_the_same_poll_and_every_sibling_was_dropp
             for mode in Mode::ALL {
                 for is_ok in mode.enders() {
                     for count in [FIVE, 31, 33, 1000].into_iter().filter(|count| mode.takes(*count)) {
-                        let hints = [(count, Some(count)), (0, None), (1, Some(1)), (usize::MAX, Some(usize::MAX))];
+                        let hints =
+                            [(count, Some(count)), (0, None), (1, Some(1)), (usize::MAX, Some(usize::MAX))];
                         for (hint, ender) in hints.into_iter().zip([0, count / 2, count - 1, 1]) {
                             check(mode, count, ender, is_ok, false, hint).await;
                             check(mode, count, ender, is_ok, true, hint).await;
@@ -341,7 +356,11 @@ mod sentence_3_what_captures_keeps_every_output_and_never_the_cancellation_of_it
                     let before = rounds.get();
                     assert!(turns < 5 || before > 0, "{mode:?}: it does not go round");
                     assert!(task.await.unwrap_err().is_cancelled(), "{mode:?}");
-                    assert_eq!((rounds.get(), Rc::strong_count(&rounds), groups_alive()), (before, 1, 0), "{mode:?}");
+                    assert_eq!(
+                        (rounds.get(), Rc::strong_count(&rounds), groups_alive()),
+                        (before, 1, 0),
+                        "{mode:?}"
+                    );
                 }
             }
         });
@@ -425,7 +444,9 @@ mod sentence_4_dropping_it_or_cancelling_its_task_drops_every_child_at_once_exac
                 let brood = Brood::new(1000);
                 let mut all = mode.gather(&brood, usize::MAX);
                 start(&mut all, &brood, 1000, &case).await;
-                (0..1000).filter(|index| index % 3 == 0).for_each(|index| brood.finish(index, mode.passes(index)));
+                (0..1000)
+                    .filter(|index| index % 3 == 0)
+                    .for_each(|index| brood.finish(index, mode.passes(index)));
                 for _ in 0..3 {
                     check_pending(&poll_next_turn(&mut all).await, &case);
                 }
@@ -607,7 +628,11 @@ mod sentence_6_with_a_limit_at_most_n_children_exist_and_the_input_is_pulled_onl
                     let mut input = brood.input();
                     let endless = from_fn(move || Some(input.next().expect("it is pulled too far")));
                     let given = mode.gather_from(endless, 3, &brood.log).await;
-                    assert_eq!((given, brood.pulled_and_alive()), (vec![(ender, is_ok)], (ender + 1, 0)), "{case}");
+                    assert_eq!(
+                        (given, brood.pulled_and_alive()),
+                        (vec![(ender, is_ok)], (ender + 1, 0)),
+                        "{case}"
+                    );
                 }
             }
         });
@@ -628,7 +653,11 @@ mod sentence_7_if_several_end_it_in_one_pass_the_first_in_poll_order_wins {
                         let mut all = mode.gather(&brood, usize::MAX);
                         start(&mut all, &brood, FIVE, &case).await;
                         order.iter().for_each(|index| brood.finish(*index, is_ok));
-                        assert_eq!(poll_next_turn(&mut all).await, Poll::Ready(vec![(order[0], is_ok)]), "{case}");
+                        assert_eq!(
+                            poll_next_turn(&mut all).await,
+                            Poll::Ready(vec![(order[0], is_ok)]),
+                            "{case}"
+                        );
                         assert_eq!(brood.polled(), [order[0]], "{case}");
                     }
                 }
@@ -654,7 +683,8 @@ mod sentence_7_if_several_end_it_in_one_pass_the_first_in_poll_order_wins {
 /// Polls, and gives the panic if there is one.
 async fn poll_caught(all: &mut Running) -> Result<Poll<Given>, Box<dyn Any + Send>> {
     yield_now().await;
-    std::future::poll_fn(|cx| Poll::Ready(catch_unwind(AssertUnwindSafe(|| Pin::new(&mut *all).poll(cx))))).await
+    std::future::poll_fn(|cx| Poll::Ready(catch_unwind(AssertUnwindSafe(|| Pin::new(&mut *all).poll(cx)))))
+        .await
 }
 
 /// Polls until it panics on purpose.
@@ -687,13 +717,15 @@ mod sentence_8_a_panic_ends_it_at_once_with_that_panic_and_siblings_are_dropped 
                     for index in [0, 1, count / 2, count - 1] {
                         for limit in [count, usize::MAX] {
                             for later in [false, true] {
-                                let case = format!("{mode:?}, {count} children, #{index}, limit {limit}, {later}");
+                                let case =
+                                    format!("{mode:?}, {count} children, #{index}, limit {limit}, {later}");
                                 let brood = Brood::new(count);
                                 let mut all = mode.gather(&brood, limit);
                                 if later {
                                     start(&mut all, &brood, count, &case).await;
                                     if mode != Mode::Race {
-                                        (0..index).for_each(|before| brood.finish(before, mode.passes(before)));
+                                        (0..index)
+                                            .for_each(|before| brood.finish(before, mode.passes(before)));
                                     }
                                 }
                                 brood.panic(index);
@@ -768,7 +800,8 @@ mod sentence_8_a_panic_ends_it_at_once_with_that_panic_and_siblings_are_dropped 
                         let mut brood = Brood::new(FIVE);
                         brood.bombs = (0..FIVE).filter(|bomb| *bomb != index && *bomb != 3).collect();
                         // The others give all outputs that they have, or keep none.
-                        let keeps_outputs = [Mode::Plain, Mode::Policy, Mode::Macro, Mode::Scope].contains(&mode);
+                        let keeps_outputs =
+                            [Mode::Plain, Mode::Policy, Mode::Macro, Mode::Scope].contains(&mode);
                         brood.output_bombs = vec![3];
                         let mut all = mode.gather(&brood, usize::MAX);
                         start(&mut all, &brood, FIVE, &case).await;
@@ -893,7 +926,11 @@ mod sentence_9_it_may_be_moved_or_polled_with_another_waker_before_and_between_p
             }
             let order = [0, 1, 2, 3, 4];
             let winner = [(2, mode.passes(2))];
-            assert_eq!(given, if mode == Mode::Race { winner.into() } else { expected(mode, &order) }, "{case}");
+            assert_eq!(
+                given,
+                if mode == Mode::Race { winner.into() } else { expected(mode, &order) },
+                "{case}"
+            );
             drop(all);
             brood.check_all_gone(&case);
         }
