@@ -11,12 +11,15 @@ use std::iter::from_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
 use gather::{Builder, Handle, Runtime, gather, run, sleep, spawn, yield_now};
 use gather_tests::children::{counting_waker, poll_next_turn};
 use gather_tests::every_mode::{Bang, Brood, Event, FIVE, Given, Mode, Running};
+use gather_tests::foreign::{Done, foreign};
 use gather_tests::probe::poll_once;
 use gather_tests::random::Random;
 
@@ -867,6 +870,31 @@ mod sentence_9_it_may_be_moved_or_polled_with_another_waker_before_and_between_p
                 brood.wake(2);
                 assert_eq!((first_wakes.get(), second_wakes.get()), (2, 1), "{case}");
                 assert_eq!(brood.polled(), [0, 1, 2, 3, 4, 0, 1], "{case}");
+            }
+        });
+    }
+
+    #[test]
+    fn a_wake_that_comes_when_no_child_is_left_to_poll_and_its_waker_is_cloned_is_not_lost() {
+        run(async {
+            for mode in Mode::ALL {
+                let case = format!("{mode:?}");
+                let brood = Brood::new(FIVE);
+                let mut all = mode.gather(&brood, usize::MAX);
+                start(&mut all, &brood, FIVE, &case).await;
+                let child = brood.waker(1);
+                let wakes = Arc::new(AtomicUsize::new(0));
+                let counter = wakes.clone();
+                let parent = foreign(move |done| match done {
+                    Done::Clone => child.wake_by_ref(),
+                    Done::Wake => drop(counter.fetch_add(1, Ordering::SeqCst)),
+                    Done::Drop => {}
+                });
+                check_pending(&poll_once(&mut all, &parent), &case);
+                assert!(wakes.load(Ordering::SeqCst) > 0, "{case}: it was not told");
+                brood.events(); // `within` clones the waker for its timer as well, and then polls
+                check_pending(&poll_next_turn(&mut all).await, &case);
+                assert_eq!(brood.polled(), [1], "{case}");
             }
         });
     }
