@@ -154,6 +154,7 @@ impl<I: Iterator<Item = F>, F: Future> Siblings<I, F, F::Output> {
             if std::mem::take(&mut crew.has_given) && polling.budget() == 0 {
                 return polling.wait(true, crew.done());
             }
+            let _ = crew.kept.started() > 0 && crew.must_stop(policy, polling); // so that nobody takes a free place
             let has_more = match crew.run(polling, policy) {
                 Progress::Over(output) => {
                     crew.has_given = true;
@@ -162,11 +163,8 @@ impl<I: Iterator<Item = F>, F: Future> Siblings<I, F, F::Output> {
                 Progress::Spent => true,
                 Progress::Some | Progress::Nothing => false,
             };
-            if policy.poll_stop(&crew.kept, &mut polling.context()).is_ready() {
-                if !has_more {
-                    return Poll::Ready(crew.finish(policy));
-                }
-                crew.last_polls.get_or_insert(crew.children.len());
+            if crew.must_stop(policy, polling) && !has_more {
+                return Poll::Ready(crew.finish(policy));
             }
             polling.wait(has_more, crew.done())
         })
@@ -244,6 +242,14 @@ impl<I: Iterator<Item = F>, F: Future> Crew<I, F, F::Output> {
             Some(output) => Progress::Over(output),
             None => pause(polling, burst),
         }
+    }
+
+    /// Asks the policy whether it wants to stop, until it does.
+    #[inline]
+    fn must_stop<P: Policy<F::Output>>(&mut self, policy: &mut P, polling: &Polling<'_>) -> bool {
+        let stops =
+            self.last_polls.is_some() || policy.poll_stop(&self.kept, &mut polling.context()).is_ready();
+        stops.then(|| self.last_polls.get_or_insert(self.children.len())).is_some()
     }
 
     /// When the policy wants to stop, it does so after a certain number of polls.

@@ -57,6 +57,18 @@ impl<T> Drop for Careful<T> {
     }
 }
 
+/// Values that are all dropped though destructors of some panic. (Of those in a `Vec`, the second that panics aborts.)
+#[derive(Debug)]
+pub(crate) struct CarefulVec<T>(pub(crate) Vec<T>);
+
+impl<T> Drop for CarefulVec<T> {
+    fn drop(&mut self) {
+        let mut panics = FirstPanic::default();
+        mem::take(&mut self.0).into_iter().for_each(|value| panics.catch(|| drop(value)));
+        panics.resume();
+    }
+}
+
 /// The first panic of some calls.
 #[derive(Default)]
 pub(crate) struct FirstPanic(Option<Box<dyn Any + Send>>);

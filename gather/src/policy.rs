@@ -104,7 +104,7 @@ impl<O> Kept<O> {
 ///
 /// 1. [`judge`](Policy::judge) for each output, when it comes; its child is gone by then. `Break` ends the gather: the
 ///    other children are dropped, then what was kept, then the caller sees the result.
-/// 2. [`poll_stop`](Policy::poll_stop) each time that there is nothing else to do, if you write one: it can end the gather
+/// 2. [`poll_stop`](Policy::poll_stop) at the beginning and at the end of a poll, if you write one: it can end the gather
 ///    although no output has come.
 /// 3. [`finish`](Policy::finish), once, if no `Break` came before: every child has given its output, or `poll_stop` said
 ///    that it is enough.
@@ -151,10 +151,11 @@ pub trait Policy<O> {
     /// There are no more outputs to come.
     fn finish(&mut self, kept: Kept<O>) -> Self::Output;
 
-    /// Whether to end the gather with what there is. It is asked when every child waits, and between two turns of a gather
-    /// that has more to do than fits one. A policy that gives `Pending` has to see to it that `cx` is woken when it wants to be
-    /// asked again. When it gives `Ready`, no more children are started; those that have been woken are polled once more,
-    /// so that what happened at the same time counts; and then comes [`finish`](Policy::finish).
+    /// Whether to end the gather with what there is. It is asked when a poll of the gather begins (but for the first), when every
+    /// child waits, and between two turns of a gather that has more to do than fits one; until it gives `Ready`. A policy
+    /// that gives `Pending` has to see to it that `cx` is woken when it wants to be asked again. When it gives `Ready`, no more
+    /// children are started; those that have been woken are polled once more, so that what happened at the same time counts; and
+    /// then comes [`finish`](Policy::finish).
     fn poll_stop(&mut self, kept: &Kept<O>, cx: &mut Context<'_>) -> Poll<()> {
         let _ = (kept, cx);
         Poll::Pending

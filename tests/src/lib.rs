@@ -1,6 +1,7 @@
 //! What the tests of this package share.
 //!
-//! [`children`]: futures for gathers, which a test finishes, wakes and watches. [`scopes`]: for tests of scopes.
+//! [`children`]: futures for gathers, which a test finishes, wakes and watches. [`every_mode`]: one promise, all modes. [`scopes`]: for
+//! tests of scopes.
 //!
 //! For the runtime: [`alone`] (a process of its own), [`asleep`] (other threads), [`watchdog`] (what might hang), [`probe`] and [`gate`] (futures to
 //! look into and to wait for), [`foreign`] (wakers of other libraries), [`witness`] (what was dropped, and where),
@@ -15,6 +16,7 @@ pub mod alone;
 pub mod asleep;
 pub mod children;
 pub mod descriptors;
+pub mod every_mode;
 pub mod foreign;
 pub mod gate;
 pub mod load_test;

@@ -2,8 +2,28 @@
 //! that Python does not have and Rust does: wakers, panics, destructors, moves.
 //!
 //! Where Python cancels, a future is dropped here, and there is no loop to choose. What was left out has no meaning in
-//! Rust (interpreter flags, global loops, the same coroutine twice), or is not about `gather` but about showing who
-//! waits for whom (`test_stack_gather`).
+//! Rust: interpreter flags, global loops, the same coroutine twice. Who waits for whom (`test_stack_gather`,
+//! `test_stack_tgroup`) is in `dump.rs`; `asyncio.TaskGroup` is in `scope.rs`, `asyncio.wait` in `wait.rs`.
+//!
+//! # What CPython does not test
+//!
+//! | case | test, here if no file stands with it |
+//! |---|---|
+//! | a poll after the end | [`a_poll_after_the_result_panics_and_says_why`]; `modes.rs`: `a_poll_after_the_result_panics_and_says_why_and_a_stream_stays_at_its_end` |
+//! | a child that wakes itself in its poll | [`a_child_that_wakes_itself_is_polled_again_and_starves_no_sibling`]; `fairness.rs`: other tasks, timers and sockets |
+//! | a waker that outlives its child, its gather and its runtime, used by another thread | [`wakes_from_another_thread_after_the_child_finished_or_the_gather_ended_poll_nobody`] |
+//! | a wake between the last child's poll and the parent's waker being left behind | [`a_wake_that_comes_while_children_are_polled_is_not_lost_whoever_it_is_for`], [`a_wake_from_another_thread_while_its_child_is_polled_is_not_lost`]; `modes.rs`: `a_wake_that_comes_when_no_child_is_left_to_poll_and_its_waker_is_cloned_is_not_lost` |
+//! | another parent's waker between two polls | `modes.rs`: `it_wakes_the_one_who_polled_it_last`, `it_may_move_to_another_task_before_and_after_each_poll`, `it_may_move_to_another_runtime_before_and_after_each_poll` |
+//! | a child that panics, and destructors that panic then | [`a_panic_in_a_childs_drop_while_another_panic_is_under_way_does_not_abort`]; `modes.rs`: `a_panic_in_a_child_at_its_first_poll_or_later_and_outputs_are_dropped_too` |
+//! | a destructor that panics while an error ends it | [`a_panic_in_a_childs_drop_during_fail_fast_keeps_neither_the_error_nor_the_other_drops_from_coming`]; `modes.rs`: `panics_in_the_destructors_of_siblings_and_of_outputs_change_no_result_but_that_of_a_scope` |
+//! | an error of a child behind many that wait | `contract.rs`: `an_error_from_child_10_000_is_prompt_while_child_0_never_ends_and_9_999_destructors_have_run_before_it` |
+//! | an input that does not know its length, or lies, or has no end | `contract.rs`: `the_first_child_to_fail_ends_it_in_the_same_poll_for_any_number_of_children_and_any_size_hint`; [`an_endless_input_with_a_limit_ends_with_the_first_error`] |
+//! | a limit of 0 | `contract.rs`: `a_limit_of_zero_panics_and_says_why` |
+//! | outputs without size, children that must not move, allocations | [`outputs_without_size_are_counted_right`], [`children_that_must_not_move_do_not_move`]; `allocations.rs` |
+//! | a hundred thousand children | [`wakes_of_a_hundred_thousand_children_poll_just_those_and_each_once`]; `scope_faults.rs`: `dropping_a_million_children_needs_no_stack_nor_does_a_chain_of_cancelling_or_spawning_destructors` |
+//! | ten thousand gathers in one another | `nesting.rs`: `ten_thousand_nested_gathers_are_polled_woken_and_dropped_on_the_stack_that_the_docs_state` |
+//! | outputs of finished siblings | [`outputs_of_finished_siblings_are_dropped_with_an_error_and_with_a_panic_and_with_the_gather`] |
+//! | a gather that is held and not polled | `dump.rs`: `a_gather_that_is_held_and_not_polled_though_its_children_were_woken_is_reported_once_with_the_tree` |
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn, ready};

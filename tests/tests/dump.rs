@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use gather::dump::{Dump, NodeKind, State, Status};
-use gather::{Builder, Handle, Runtime, dump, gather, run, sleep, spawn, spawn_blocking, yield_now};
+use gather::{Builder, Handle, Runtime, dump, gather, run, scope, sleep, spawn, spawn_blocking, yield_now};
 use gather_tests::alone::{check, command, is_alone};
 use gather_tests::probe::Probe;
 
@@ -49,6 +49,7 @@ async fn page(name: &'static str, slow: u64) -> Result<(), ()> {
     gather(parts).named(name).await.map(drop)
 }
 
+// CPython: test_stack_gather
 #[test]
 fn the_dump_of_nested_gathers_is_the_tree_of_what_waits_for_what() {
     let shown = run_virtually(async {
@@ -78,6 +79,52 @@ fn the_dump_of_nested_gathers_is_the_tree_of_what_waits_for_what() {
           #0: waiting for 2.5 s
   task "watcher": running, polled 2 times
   task "clock": waiting for 3.5 s, polled once"#
+    );
+}
+
+// CPython: test_stack_tgroup (the body is child 0)
+#[test]
+fn the_dump_of_a_scope_in_a_scope_is_the_tree_of_what_waits_for_what() {
+    let inner = async |seconds: u32| {
+        scope(async |s| {
+            s.spawn(async {
+                sleep(SECOND * seconds).await;
+                Ok::<_, ()>(())
+            });
+            Ok(())
+        })
+        .await
+    };
+    let shown = run_virtually(async {
+        let watcher = spawn(async {
+            sleep(Duration::from_millis(1500)).await;
+            dump()
+        })
+        .named("watcher");
+        scope(async |s| {
+            s.spawn(inner(1));
+            s.spawn(inner(2));
+            let slow = s.spawn(inner(3));
+            slow.await.unwrap();
+            Ok::<_, ()>(())
+        })
+        .await
+        .unwrap();
+        watcher.await.unwrap()
+    });
+    assert_eq!(
+        text_of(&shown),
+        r#"run: 1 task, 3 gathers, 2 timers, 0 sockets
+  main: waiting for 500 ms, polled 2 times
+    scope: 3 waiting, 0 ready, 1 done, polled 2 times, last 500 ms ago
+      #0: waiting for 1.5 s
+      #2: waiting for 1.5 s
+        scope: 1 waiting, 0 ready, 1 done, polled once, last 1.5 s ago
+          #1: waiting for 1.5 s
+      #3: waiting for 1.5 s
+        scope: 1 waiting, 0 ready, 1 done, polled once, last 1.5 s ago
+          #1: waiting for 1.5 s
+  task "watcher": running, polled 2 times"#
     );
 }
 

@@ -660,6 +660,40 @@ fn nothing_is_kept_of_errors_outputs_and_children_after_the_end_though_their_wak
     });
 }
 
+// CPython: test_cancels_task_if_created_during_creation
+#[test]
+fn a_child_that_is_spawned_by_a_child_in_its_first_poll_is_dropped_with_the_others_if_that_one_or_a_sibling_fails()
+ {
+    run(async {
+        for is_own_failure in [true, false] {
+            let (census, polled) = (Census::new(), Cell::new(0));
+            let given: Outcome = scope(async |s| {
+                let never = || async {
+                    let _guard = census.guard();
+                    polled.set(polled.get() + 1);
+                    pending::<Outcome>().await
+                };
+                s.spawn(never());
+                s.spawn(async move {
+                    s.spawn(never());
+                    if is_own_failure { Err::<(), _>("the error") } else { Ok(()) }
+                });
+                s.spawn(async move {
+                    let handle = s.spawn(never());
+                    handle.cancel();
+                    Err::<(), _>("the error")
+                });
+                s.spawn(never());
+                pending().await
+            })
+            .await;
+            assert_eq!(given, Err("the error"), "{is_own_failure}");
+            // The first was polled before the failure, and those that were spawned meanwhile were behind it.
+            assert_eq!((polled.get(), census.made(), census.alive(), groups_alive()), (1, 1, 0, 0));
+        }
+    });
+}
+
 // ---- Borrows
 
 #[test]

@@ -6,36 +6,37 @@ use std::ops::ControlFlow;
 use std::task::{Context, Poll};
 
 use crate::outcomes::GatherError;
+use crate::panics::CarefulVec;
 use crate::policy::{Kept, Policy};
 
 /// The mode of [`first_ok`](crate::Gather::first_ok): the first success ends it.
 #[derive(Debug)]
 pub struct FirstOk<E> {
-    failures: Vec<(usize, E)>,
+    failures: CarefulVec<(usize, E)>,
 }
 
 /// The mode of [`first_ok_n`](crate::Gather::first_ok_n): so many successes end it.
 #[derive(Debug)]
 pub struct FirstOkN<T, E> {
     needed: usize,
-    successes: Vec<(usize, T)>,
-    failures: Vec<(usize, E)>,
+    successes: CarefulVec<(usize, T)>,
+    failures: CarefulVec<(usize, E)>,
 }
 
 impl<E> FirstOk<E> {
     pub(crate) const fn new() -> Self {
-        FirstOk { failures: Vec::new() }
+        FirstOk { failures: CarefulVec(Vec::new()) }
     }
 }
 
 impl<T, E> FirstOkN<T, E> {
     pub(crate) fn new(needed: usize) -> Self {
-        FirstOkN { needed, successes: Vec::new(), failures: Vec::new() }
+        FirstOkN { needed, successes: CarefulVec(Vec::new()), failures: CarefulVec(Vec::new()) }
     }
 
     /// Whether there can still be enough. As long as the input may have more children, there can.
     fn can_succeed<O>(&self, kept: &Kept<O>) -> bool {
-        !kept.all_started() || kept.started() - self.failures.len() >= self.needed
+        !kept.all_started() || kept.started() - self.failures.0.len() >= self.needed
     }
 }
 
@@ -49,20 +50,20 @@ impl<T, E> Policy<Result<T, E>> for FirstOkN<T, E> {
         kept: &mut Kept<Result<T, E>>,
     ) -> ControlFlow<Self::Output> {
         match output {
-            Ok(value) => self.successes.push((index, value)),
-            Err(error) => self.failures.push((index, error)),
+            Ok(value) => self.successes.0.push((index, value)),
+            Err(error) => self.failures.0.push((index, error)),
         }
-        if self.successes.len() >= self.needed || !self.can_succeed(kept) {
+        if self.successes.0.len() >= self.needed || !self.can_succeed(kept) {
             return ControlFlow::Break(self.finish(kept.take()));
         }
         ControlFlow::Continue(())
     }
 
     fn finish(&mut self, kept: Kept<Result<T, E>>) -> Self::Output {
-        if self.successes.len() >= self.needed {
-            return Ok(std::mem::take(&mut self.successes));
+        if self.successes.0.len() >= self.needed {
+            return Ok(std::mem::take(&mut self.successes.0));
         }
-        Err(GatherError::new(std::mem::take(&mut self.failures), kept.started()))
+        Err(GatherError::new(std::mem::take(&mut self.failures.0), kept.started()))
     }
 
     fn poll_stop(&mut self, kept: &Kept<Result<T, E>>, _: &mut Context<'_>) -> Poll<()> {
@@ -83,13 +84,13 @@ impl<T, E> Policy<Result<T, E>> for FirstOk<E> {
         match output {
             Ok(value) => ControlFlow::Break(Ok((index, value))),
             Err(error) => {
-                self.failures.push((index, error));
+                self.failures.0.push((index, error));
                 ControlFlow::Continue(())
             }
         }
     }
 
     fn finish(&mut self, kept: Kept<Result<T, E>>) -> Self::Output {
-        Err(GatherError::new(std::mem::take(&mut self.failures), kept.started()))
+        Err(GatherError::new(std::mem::take(&mut self.failures.0), kept.started()))
     }
 }

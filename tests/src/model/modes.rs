@@ -72,7 +72,7 @@ impl Model<'_> {
 
     /// Whether the input is to be asked for a child, or a scope has one that was spawned.
     fn may_start(&self, node: usize, gathering: &Gathering) -> bool {
-        let State { running, started, all_started, came, given, .. } = &self.nodes[node];
+        let State { running, started, all_started, came, given, deadline, .. } = &self.nodes[node];
         match gathering.mode {
             Mode::Scope => gathering.children.get(*started).is_some_and(|child| self.nodes[*child].is_alive),
             Mode::ForEach(_)
@@ -80,6 +80,8 @@ impl Model<'_> {
             {
                 false
             }
+            // When its time is over it starts nobody, also if that is in this poll and somebody makes room.
+            Mode::Within(_) if deadline.is_some_and(|deadline| deadline <= self.now) => false,
             _ => !all_started && running.len() < gathering.limit.unwrap_or(usize::MAX),
         }
     }
