@@ -1,6 +1,6 @@
 //! The call: [`gather()`], what can be set, and the future.
 //!
-//! Next: [`stream`](crate::stream), for outputs as they come.
+//! Next: [`modes`](crate::modes), what else can end it.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -59,6 +59,14 @@ pub async fn ctrl_c() -> io::Result<()> {
 
 /// Waits for the next [`Signal::Terminate`], which is what `kill` and service managers send. All else is as with
 /// [`ctrl_c`].
+///
+/// # Errors
+///
+/// If the system has no descriptors left.
+///
+/// # Panics
+///
+/// If this thread runs no runtime.
 pub async fn terminate() -> io::Result<()> {
     Signals::new([Signal::Terminate])?.recv().await.map(drop)
 }
