@@ -33,7 +33,7 @@ use crate::progress::{Progress, burst, pause};
 /// on the way ([rust#102211](https://github.com/rust-lang/rust/issues/102211)).
 pub struct Siblings<I, F, O> {
     /// The runtime's side: who was woken.
-    group: Group,
+    pub(crate) group: Group,
     crew: Crew<I, F, O>,
     /// Whether the result was given.
     is_over: bool,
@@ -60,8 +60,7 @@ struct Crew<I, F, O> {
     last_polls: Option<usize>,
     /// The policy has just given something. If it is asked for more and the budget is spent, it is the others' turn.
     has_given: bool,
-    /// A child that was started has just given something: those that were woken have their turn now. (Or an endless input
-    /// of children that are ready at once would keep them from it.)
+    /// A child that was started has just given something: those that were woken have their turn now, also beside an endless input.
     are_woken_next: bool,
 }
 
@@ -83,10 +82,6 @@ impl<I, F, O> Siblings<I, F, O> {
 
     pub(crate) fn set_limit(&mut self, limit: usize) {
         self.crew.limit = limit;
-    }
-
-    pub(crate) fn group_mut(&mut self) -> &mut Group {
-        &mut self.group
     }
 
     /// For a policy that keeps no output until the end: no memory is reserved for them. The kind is for a dump.
@@ -154,7 +149,9 @@ impl<I: Iterator<Item = F>, F: Future> Siblings<I, F, F::Output> {
             if std::mem::take(&mut crew.has_given) && polling.budget() == 0 {
                 return polling.wait(true, crew.done());
             }
-            let _ = crew.kept.started() > 0 && crew.must_stop(policy, polling); // so that nobody takes a free place
+            if crew.kept.started() > 0 {
+                crew.must_stop(policy, polling); // then nobody takes a free place
+            }
             let has_more = match crew.run(polling, policy) {
                 Progress::Over(output) => {
                     crew.has_given = true;

@@ -1,6 +1,6 @@
 //! The call: [`gather()`], what can be set, and the future.
 //!
-//! Next: [`stream`](crate::stream), for outputs as they come.
+//! Next: [`modes`](crate::modes), what else can end it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -89,7 +89,7 @@ impl<I, F, O, P> Gather<Siblings<I, F, O>, P> {
 
     /// Names the gather in a dump.
     pub fn named(mut self, name: impl Into<Cow<'static, str>>) -> Self {
-        self.siblings.group_mut().set_name(name.into());
+        self.siblings.group.set_name(name.into());
         self
     }
 

@@ -57,6 +57,7 @@
 //!
 //! | | file | what |
 //! |---|---|---|
+//! | 0 | `guide/` | how it is used; no code |
 //! | 1 | `children.rs`, `places.rs` | slots whose addresses never change: all of the unsafe code |
 //! | 2 | `ordered.rs` | outputs that come in any order |
 //! | 3 | `policy.rs` | the modes |
@@ -70,6 +71,8 @@
 //! | 11 | `list.rs`, `nested.rs` | `gather!` |
 //! | 12 | `scope/` | the group that grows while it runs |
 //!
+//! Next: [`guide`], and then the files of the table.
+//!
 //! The crates share their features: see [`gather_runtime`].
 
 #![allow(rustdoc::private_intra_doc_links, reason = "the files lead a reader from one to the next")]
@@ -78,6 +81,7 @@ mod children;
 mod engine;
 mod for_each;
 mod gather;
+pub mod guide;
 #[doc(hidden)]
 #[allow(missing_docs, reason = "what the macro is made of")]
 pub mod list;

@@ -47,6 +47,9 @@ use crate::policy::{Capture, FailFast};
 /// ```
 #[macro_export]
 macro_rules! gather {
+    ($(capture;)? $(,)?) => {
+        ::core::compile_error!("`gather!` takes one to twelve futures; `gather(list)` takes any number, also none")
+    };
     (capture; $($future:expr),+ $(,)?) => {
         $crate::list::capture($crate::__gather_list!($($future),+))
     };

@@ -44,6 +44,10 @@ pub trait Outcomes<T, E> {
     fn compound_error(&self) -> Option<GatherError<&E>>;
 
     /// All values in order, or all failures as one error.
+    ///
+    /// # Errors
+    ///
+    /// If any has failed. The values of those that succeeded are dropped then.
     fn into_result(self) -> Result<Vec<T>, GatherError<E>>
     where
         Self: IntoIterator<Item = Result<T, E>> + Sized,

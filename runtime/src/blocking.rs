@@ -5,7 +5,7 @@
 //! thread is running cannot be interrupted: a runtime that ends does not wait for it, drops what is still in the
 //! queue, and the output of the rest is dropped on the thread.
 //!
-//! Next: [`handle`](crate::handle), the runtime as other threads see it.
+//! Next: [`mailbox`](crate::mailbox), what other threads have to say.
 
 use std::collections::VecDeque;
 use std::fmt;

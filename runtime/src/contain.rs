@@ -2,6 +2,8 @@
 //!
 //! Used where there is nobody to hand the panic to (the panic hook has reported it), and others must still have
 //! their turn: a batch of wakes, the tasks that are left when a runtime ends.
+//!
+//! Next: [`signal`](crate::signal), which stands on all of this.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -27,7 +27,7 @@
 //! Fences rather than `SeqCst` accesses, because the queue is a library's and its accesses are its own. The
 //! model at the end of the file lets loom try every interleaving; take a fence away and it fails.
 //!
-//! Next: [`id`](crate::id), what is pushed; or on to [`event_loop`](crate::event_loop), the one who sleeps.
+//! Next: [`handle`](crate::handle), the runtime as other threads see it.
 
 #[cfg(loom)]
 use loom::sync::atomic::{AtomicBool, Ordering, fence};

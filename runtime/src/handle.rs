@@ -1,6 +1,6 @@
 //! The runtime as other threads see it.
 //!
-//! Next: [`event_loop`](crate::event_loop), which answers.
+//! Next: [`dump`](mod@crate::dump), a look into the tables.
 
 use std::fmt;
 use std::future::Future;

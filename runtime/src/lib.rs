@@ -39,6 +39,8 @@
 //! | 11 | `dump/`, `stall.rs`, `event_loop.rs`, `runtime.rs` | the loop, its start and end, and a look into it |
 //! | 12 | `metrics.rs`, `contain.rs`, `signal.rs`, `trace.rs`, `compat/` | counters, panics, signals, spans, and the traits of other libraries |
 //!
+//! Next: [`id`].
+//!
 //! # Limits
 //!
 //! | | runtimes at once | tasks at once | gathers at once | children of one gather at once |

@@ -321,7 +321,7 @@ pub(crate) fn with_running<R>(what: &str, f: impl FnOnce(&Local) -> R) -> R {
 
 #[cold]
 #[track_caller]
-fn no_runtime(what: &str) -> ! {
+pub(crate) fn no_runtime(what: &str) -> ! {
     panic!(
         "{what} needs a runtime, and none runs on this thread: call it inside `gather::run(async {{ .. }})`"
     )

@@ -2,6 +2,8 @@
 //!
 //! The counters are plain cells of the runtime's thread. The loop publishes a copy whenever it looks at the
 //! reactor, so that other threads can read them without slowing a single poll.
+//!
+//! Next: [`contain`](crate::contain), where panics stop.
 
 use std::cell::Cell;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! One output, from one thread to a future on another: what a blocking task and a remote task wait for.
 //!
-//! Next: [`blocking`](crate::blocking).
+//! Next: [`blocking`](crate::blocking), threads for what blocks.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};

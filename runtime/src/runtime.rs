@@ -1,6 +1,6 @@
 //! Starting and ending a runtime.
 //!
-//! Next: [`signal`](crate::signal), which stands on all of this.
+//! Next: [`metrics`](crate::metrics), what is counted.
 
 use std::cell::RefCell;
 use std::fmt;

@@ -28,7 +28,7 @@
 //! its own, so the byte need not say which. A handler, once there, stays; so it also looks whether somebody listens,
 //! and if not does what the system would.
 //!
-//! Next: [`compat`](crate::compat), the traits of other libraries.
+//! Next: [`trace`](crate::trace), for the feature `tracing`.
 
 use std::future::poll_fn;
 use std::io;
@@ -59,6 +59,14 @@ pub async fn ctrl_c() -> io::Result<()> {
 
 /// Waits for the next [`Signal::Terminate`], which is what `kill` and service managers send. All else is as with
 /// [`ctrl_c`].
+///
+/// # Errors
+///
+/// If the system has no descriptors left.
+///
+/// # Panics
+///
+/// If this thread runs no runtime.
 pub async fn terminate() -> io::Result<()> {
     Signals::new([Signal::Terminate])?.recv().await.map(drop)
 }

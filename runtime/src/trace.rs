@@ -6,7 +6,7 @@
 //!
 //! A subscriber is a user's code: none of these is called while a table is borrowed.
 //!
-//! Next: the features' traits, in [`compat`](crate::compat).
+//! Next: [`compat`](crate::compat), the traits of other libraries.
 
 #[cfg(not(feature = "tracing"))]
 pub use off::Span;

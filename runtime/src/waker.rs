@@ -4,7 +4,7 @@
 //! atomics, nothing to dangle and nothing to leak. It may be kept for ever and used on any thread; what it wakes
 //! is looked up by number when it is used ([`wake`](crate::wake)), and if that is gone, nothing happens.
 //!
-//! Next: [`wake`](crate::wake), what happens when one is used.
+//! Next: [`local`](crate::local), the tables in which wakes are looked up.
 
 #![allow(unsafe_code)]
 

@@ -53,6 +53,21 @@
 //! assert_eq!(length, [8]);
 //! ```
 //!
+//! A `gather!` of no futures has nothing to give; of one it gives a tuple of one, and one that is called `capture` is a future:
+//!
+//! ```compile_fail
+//! let nothing = gather::gather!();
+//! ```
+//!
+//! ```compile_fail
+//! let nothing = gather::gather!(capture;);
+//! ```
+//!
+//! ```
+//! let capture = async { Ok::<_, ()>(1) };
+//! assert_eq!(gather::run(gather::gather!(capture)), Ok((1,)));
+//! ```
+//!
 //! # Scopes
 //!
 //! Each with a twin that differs in one thing and compiles, so that it is that which is refused.

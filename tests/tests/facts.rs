@@ -225,6 +225,75 @@ fn every_file_begins_by_saying_what_it_is() {
     assert_eq!(silent.collect::<Vec<_>>(), [""; 0]);
 }
 
+/// The file of the module that the `Next:` line of a file leads to; `None` if it has no such line.
+fn next_file(file: &Source) -> Option<String> {
+    let header = file.text.lines().take_while(|line| line.starts_with("//!"));
+    let link = header.filter_map(|line| line.strip_prefix("//! Next: [`")).last()?;
+    // [`name`](target), or [`name`], which is the target as well.
+    let (name, rest) = link.split_once("`]").unwrap_or_else(|| panic!("{}: no link in {link:?}", file.path));
+    let target = rest.strip_prefix('(').and_then(|rest| Some(rest.split_once(')')?.0)).unwrap_or(name);
+    let (root, inside) = file.path.split_once("/src/").expect("a file of a crate");
+    let own = inside.trim_end_matches(".rs").trim_end_matches("/mod").trim_end_matches("lib");
+    let mut module: Vec<_> = own.split('/').filter(|name| !name.is_empty()).collect();
+    for name in target.trim_start_matches("mod@").split("::") {
+        match name {
+            "crate" => module.clear(),
+            "super" => drop(module.pop()),
+            "self" => {}
+            name => module.push(name),
+        }
+    }
+    let path = format!("{root}/src/{}", module.join("/"));
+    let files = [format!("{path}.rs"), format!("{path}/mod.rs")];
+    let found = files.into_iter().find(|file| Path::new(WORKSPACE).join(file).exists());
+    Some(found.unwrap_or_else(|| panic!("{}: {link:?} leads to no file", file.path)))
+}
+
+/// The files of a crate in the order in which each names the next, from `lib.rs` on.
+#[track_caller]
+fn in_reading_order(package: &str) -> Vec<String> {
+    let sources = sources(&format!("{package}/src"));
+    let mut order = vec![format!("{package}/src/lib.rs")];
+    while let Some(file) = sources.iter().find(|source| order.last() == Some(&source.path)) {
+        let Some(next) = next_file(file) else { break };
+        assert!(!order.contains(&next), "{} leads back to {next}", file.path);
+        order.push(next);
+    }
+    let left: Vec<_> =
+        sources.iter().map(|source| &source.path).filter(|path| !order.contains(path)).collect();
+    assert!(left.is_empty(), "after {:?} no file leads to {left:?}", order.last());
+    order
+}
+
+#[test]
+fn each_file_names_the_next_from_the_first_to_the_last_and_none_is_left_out() {
+    for package in ["runtime", "gather"] {
+        let order = in_reading_order(package);
+        let last = read(order.last().expect("there is the first"));
+        assert!(last.contains("//! This is the last file of the reading order."), "{:?}", order.last());
+    }
+}
+
+#[test]
+fn the_reading_order_at_the_head_of_a_crate_is_the_one_in_which_its_files_follow() {
+    for package in ["runtime", "gather"] {
+        // `a.rs` or `a/` in the table, and the same of each file.
+        let table = read(&format!("{package}/src/lib.rs"));
+        let (_, table) = table.split_once("the reading order").expect("it has one");
+        let rows = table.lines().skip_while(|line| !line.contains("|---|")).skip(1);
+        let rows = rows.map_while(|line| line.strip_prefix("//! | ")?.split(" | ").nth(1));
+        let listed: Vec<_> = rows.flat_map(|files| files.split('`').skip(1).step_by(2)).collect();
+        let order = in_reading_order(package);
+        let tops = order[1..]
+            .iter()
+            .filter_map(|path| path.split("/src/").nth(1))
+            .map(|path| path.split_once('/').map_or(path.to_owned(), |(folder, _)| format!("{folder}/")));
+        let mut tops: Vec<_> = tops.collect();
+        tops.dedup();
+        assert_eq!(listed, tops, "{package}");
+    }
+}
+
 #[test]
 fn every_link_of_the_readme_to_a_file_leads_there() {
     let readme = read("README.md");

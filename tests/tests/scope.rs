@@ -1068,7 +1068,7 @@ fn a_scope_may_go_to_another_runtime_between_polls_and_there_cancelling_still_wo
 }
 
 #[test]
-#[should_panic(expected = "needs a runtime, and none runs on this thread")]
+#[should_panic(expected = "a scope needs a runtime, and none runs on this thread")]
 fn a_poll_without_a_runtime_panics() {
     let mut all: Boxed<'_, Outcome> = Box::pin(scope(async |_| Ok(())));
     let _ = poll_once(&mut all, Waker::noop());

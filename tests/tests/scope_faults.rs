@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
+use gather::group::Group;
 use gather::{Builder, Handle, Scope, ScopedTask, gather, run, scope, sleep, spawn, timeout, yield_now};
 use gather_tests::alone::alone;
 use gather_tests::children::{Census, Child, Log, child, children, counting_waker, poll_next_turn};
@@ -940,4 +941,25 @@ fn foreign_wakers_around_a_scope_and_in_a_handle_may_do_what_they_like() {
         }
         assert!(control.is_dropped() && count.load(Ordering::SeqCst) > 3);
     });
+}
+
+// ---- Limits
+
+#[test]
+fn more_children_than_there_can_be_end_with_a_panic_that_says_of_what() {
+    let message_for = |kind: &'static str| {
+        let grows = || {
+            run(poll_fn(|cx| {
+                Group::new(kind).poll(cx, |polling, _| {
+                    polling.grow(u32::MAX);
+                    Poll::Ready(())
+                })
+            }));
+        };
+        said(&*catch_unwind(grows).unwrap_err())
+    };
+    let message = message_for("scope");
+    assert!(message.ends_with("children at once in one scope"), "{message}");
+    let message = message_for("gather");
+    assert!(message.ends_with("children at once in one gather; `.limit(n)` keeps fewer alive"), "{message}");
 }

@@ -1,6 +1,6 @@
 //! The modes beside fail-fast and capture: each a small [`Policy`](crate::Policy) on the one engine.
 //!
-//! Next: [`within`], then [`detailed`], [`first_ok`], [`race`].
+//! Next: [`within`].
 
 mod detailed;
 mod first_ok;

@@ -1,6 +1,6 @@
 //! [`race`](crate::Gather::race): the first to finish, whatever it gives.
 //!
-//! Next: [`panics`](crate::panics).
+//! Next: [`stream`](crate::stream), for outputs as they come.
 
 use std::ops::ControlFlow;
 

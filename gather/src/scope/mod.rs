@@ -282,7 +282,7 @@ impl<E> Unpin for Running<'_, E> {}
 impl<'scope, E> Running<'scope, E> {
     fn new(table: &'scope Table<'scope, E>, place: &'static Location<'static>) -> Self {
         let mut siblings = Siblings::new(table.new_children(), "scope");
-        siblings.group_mut().set_place(place);
+        siblings.group.set_place(place);
         Running { table, siblings }
     }
 

@@ -1,4 +1,6 @@
 //! `AsyncRead` and `AsyncWrite` of `futures-io`, for the streams and for references to them.
+//!
+//! Next: [`tokio_io`](super::tokio_io).
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::Shutdown;

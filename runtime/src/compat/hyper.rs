@@ -7,6 +7,8 @@
 //! fn fits(_: impl hyper::rt::Executor<std::future::Ready<()>>, _: impl hyper::rt::Timer) {}
 //! fits(Executor, Timer);
 //! ```
+//!
+//! This is the last file of the reading order.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,6 +1,6 @@
 //! The traits of the ecosystem, each behind a feature, on the same few methods of the sockets.
 //!
-//! This is the last file of the reading order.
+//! Next: [`polled`].
 
 #[cfg(feature = "futures-io")]
 mod futures_io;

@@ -1,5 +1,7 @@
 //! The traits of tokio and of hyper for reading and writing: they have other names, and another type for the buffer, and
 //! are the same otherwise.
+//!
+//! Next: [`futures_io`](super::futures_io).
 
 /// Implements a trait for reading and one for writing, for some streams.
 macro_rules! read_and_write {

@@ -1,5 +1,7 @@
 //! `AsyncRead` and `AsyncWrite` of tokio, for the streams and for references to them. Its traits only: no tokio
 //! runtime is there.
+//!
+//! Next: [`hyper`](super::hyper).
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 

@@ -3,7 +3,7 @@
 //! The parent of a group is a waker, and who awaits a task has left one; our wakers are numbers that name a task or a
 //! child. So the tree is in the tables already, and `collect.rs` reads it off.
 //!
-//! Next: `collect.rs`, then `show.rs`.
+//! Next: [`collect`](mod@collect).
 
 mod collect;
 mod show;

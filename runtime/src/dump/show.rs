@@ -1,6 +1,6 @@
 //! A dump for people.
 //!
-//! Next: [`event_loop`](crate::event_loop).
+//! Next: [`stall`](crate::stall), who asks for a dump.
 
 use std::fmt;
 use std::time::Duration;

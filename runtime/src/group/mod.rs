@@ -5,7 +5,7 @@
 //! children that were woken. So the combinator polls just those, in just that order, and a spurious poll of the
 //! combinator polls no child. The group holds no future and no pointer: a row number, and nothing more.
 //!
-//! Next: `row.rs`, then [`table`].
+//! Next: [`row`].
 
 mod row;
 mod table;
@@ -120,7 +120,7 @@ impl Group {
         cx: &Context<'_>,
         f: impl FnOnce(&Polling<'_>, Option<u8>) -> Poll<R>,
     ) -> Poll<R> {
-        local::with_running("a gather", |local| {
+        let result = local::try_running(|local| {
             let first_generation = if self.runtime == local.id() {
                 local.groups.borrow_mut().begin_poll(self.row);
                 None
@@ -129,7 +129,27 @@ impl Group {
             };
             let polling = Polling { local, group: self, parent: cx.waker() };
             polling.group.span.enter(|| f(&polling, first_generation))
-        })
+        });
+        match result {
+            Some(poll) => poll,
+            None => self.no_runtime(),
+        }
+    }
+
+    /// What is said of more children than there can be.
+    #[cold]
+    fn too_many(&self) -> String {
+        let kind = self.label.kind;
+        let advice = match kind {
+            "gather" | "stream" | "for_each" => "; `.limit(n)` keeps fewer alive",
+            _ => "",
+        };
+        format!("more than {MAX_CHILDREN} children at once in one {kind}{advice}")
+    }
+
+    #[cold]
+    fn no_runtime(&self) -> ! {
+        local::no_runtime(&format!("a {}", self.label.kind))
     }
 
     #[inline]
@@ -189,10 +209,7 @@ impl Polling<'_> {
     ///
     /// If that is more than a group can have (16,777,214 on a machine of 64 bits).
     pub fn grow(&self, count: u32) {
-        assert!(
-            count <= MAX_CHILDREN,
-            "gather: more than {MAX_CHILDREN} children at once in one gather; `.limit(n)` keeps fewer alive"
-        );
+        assert!(count <= MAX_CHILDREN, "gather: {}", self.group.too_many());
         self.local.groups.borrow_mut().grow(self.group.row, count);
     }
 

@@ -1,6 +1,6 @@
 //! A stream of bytes: how TCP's and Unix's streams read and write.
 //!
-//! Next: [`stream`](super::TcpStream).
+//! Next: [`stream`](super::stream).
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::task::{Context, Poll};

@@ -9,7 +9,7 @@
 //!
 //! Not here: asking for both families' addresses at once, which the system's look-up does, and remembering what worked.
 //!
-//! Next: [`listener`](super::TcpListener).
+//! Next: [`listener`](super::listener).
 
 use std::future::{Future, poll_fn};
 use std::io;

@@ -1,6 +1,6 @@
 //! Accepting connections: TCP's, and what Unix's listener shares.
 //!
-//! Next: [`udp`](super::UdpSocket).
+//! Next: [`udp`](super::udp).
 
 use std::future::poll_fn;
 use std::io;
@@ -71,6 +71,10 @@ impl TcpListener {
     }
 
     /// Polls for the next connection, as [`accept`](TcpListener::accept) does.
+    ///
+    /// # Errors
+    ///
+    /// As `accept`.
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
         let (stream, address) = ready!(poll_accept(&self.source, cx, |listener| listener.accept()))?;
         Poll::Ready(TcpStream::register(stream).map(|stream| (stream, address)))

@@ -38,17 +38,29 @@ macro_rules! socket {
             }
 
             /// Gives the socket back as one of the standard library. It stays non-blocking.
+            ///
+            /// # Errors
+            ///
+            /// There are none today.
             pub fn into_std(self) -> std::io::Result<$std> {
                 self.source.into_io().map(Into::into)
             }
 
             /// This end's address: with the port or the name that the system chose, if it did.
+            ///
+            /// # Errors
+            ///
+            /// What the system says.
             pub fn local_addr(&self) -> std::io::Result<$address> {
                 self.source.io().local_addr()
             }
 
             /// The error that the system keeps for this socket (`SO_ERROR`), which is thereby cleared. Reads and writes
             /// give it, too: this is for who does neither.
+            ///
+            /// # Errors
+            ///
+            /// If the system does not say: an error about the question, not the one that it keeps.
             pub fn take_error(&self) -> std::io::Result<Option<std::io::Error>> {
                 self.source.io().take_error()
             }
@@ -95,11 +107,19 @@ macro_rules! hops {
     ($socket:ident) => {
         impl $socket {
             /// Over how many hops a packet may go (`IP_TTL`). A listener's is that of what it accepts.
+            ///
+            /// # Errors
+            ///
+            /// What the system says.
             pub fn ttl(&self) -> std::io::Result<u32> {
                 self.source.io().ttl()
             }
 
             /// Sets over how many hops a packet may go (`IP_TTL`), 1 to 255. A listener's is that of what it accepts.
+            ///
+            /// # Errors
+            ///
+            /// What the system says, such as that it is out of range.
             pub fn set_ttl(&self, hops: u32) -> std::io::Result<()> {
                 self.source.io().set_ttl(hops)
             }
@@ -113,6 +133,10 @@ macro_rules! stream {
         impl $stream {
             /// Reads what there is, at most as much as fits, and gives the number of bytes: 0 at the end of the stream,
             /// or if the buffer is empty. Dropping the future loses no data.
+            ///
+            /// # Errors
+            ///
+            /// What the system says, such as `ConnectionReset`; or that the socket's runtime has ended.
             pub async fn read(&self, buffer: &mut [u8]) -> std::io::Result<usize> {
                 std::future::poll_fn(|cx| self.source.poll_read(cx, buffer)).await
             }
@@ -135,6 +159,10 @@ macro_rules! stream {
 
             /// Reads what there is into several buffers, each filled before the next and all in one system call, and
             /// gives the number of bytes. Dropping the future loses no data.
+            ///
+            /// # Errors
+            ///
+            /// As `read`.
             pub async fn read_vectored(
                 &self,
                 parts: &mut [std::io::IoSliceMut<'_>],
@@ -143,11 +171,19 @@ macro_rules! stream {
             }
 
             /// Writes some of the bytes, and gives their number. Dropping the future before it is ready writes nothing.
+            ///
+            /// # Errors
+            ///
+            /// What the system says, such as `BrokenPipe` when the peer reads no more; or that the socket's runtime has ended.
             pub async fn write(&self, bytes: &[u8]) -> std::io::Result<usize> {
                 std::future::poll_fn(|cx| self.source.poll_write(cx, bytes)).await
             }
 
             /// Writes all the bytes. If the future is dropped, some of them may have been written.
+            ///
+            /// # Errors
+            ///
+            /// As `write`; and `WriteZero` if the system takes nothing. Some of the bytes may have been written.
             pub async fn write_all(&self, mut bytes: &[u8]) -> std::io::Result<()> {
                 while !bytes.is_empty() {
                     match self.write(bytes).await? {
@@ -160,11 +196,19 @@ macro_rules! stream {
 
             /// Writes some of the bytes of several buffers, in order and in one system call, and gives their number.
             /// Dropping the future before it is ready writes nothing.
+            ///
+            /// # Errors
+            ///
+            /// As `write`.
             pub async fn write_vectored(&self, parts: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> {
                 std::future::poll_fn(|cx| self.source.poll_write_vectored(cx, parts)).await
             }
 
             /// Ends one or both directions: the peer reads the end of the stream. Ending one twice is no error.
+            ///
+            /// # Errors
+            ///
+            /// What the system says. That the peer was faster (`NotConnected`) is no error.
             pub fn shutdown(&self, how: std::net::Shutdown) -> std::io::Result<()> {
                 match self.source.io().shutdown(how) {
                     // The peer was faster: it is as good as ended.
@@ -174,6 +218,10 @@ macro_rules! stream {
             }
 
             /// The other end's address.
+            ///
+            /// # Errors
+            ///
+            /// `NotConnected` if there is none.
             pub fn peer_addr(&self) -> std::io::Result<$address> {
                 self.source.io().peer_addr()
             }
@@ -199,16 +247,29 @@ macro_rules! datagrams {
             /// Waits for the next datagram, puts it into the buffer, and gives its length; if it is connected, only
             /// one from that address comes. **What does not fit is lost** (on Windows with an error). Dropping the
             /// future loses no datagram.
+            ///
+            /// # Errors
+            ///
+            /// What the system says: on Linux `ConnectionRefused` if it is connected and the peer has refused what was sent. The socket
+            /// stays usable.
             pub async fn recv(&self, buffer: &mut [u8]) -> std::io::Result<usize> {
                 self.source.try_when_ready(Direction::Read, |socket| socket.recv(buffer)).await
             }
 
             #[doc = concat!("As [`recv`](", stringify!($socket), "::recv), and gives the sender's address, too.")]
+            ///
+            /// # Errors
+            ///
+            /// As of `recv`.
             pub async fn recv_from(&self, buffer: &mut [u8]) -> std::io::Result<(usize, $address)> {
                 self.source.try_when_ready(Direction::Read, |socket| socket.recv_from(buffer)).await
             }
 
-            /// The address that it is connected to; an error if it is not.
+            /// The address that it is connected to.
+            ///
+            /// # Errors
+            ///
+            /// `NotConnected` if there is none.
             pub fn peer_addr(&self) -> std::io::Result<$address> {
                 self.source.io().peer_addr()
             }

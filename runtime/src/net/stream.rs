@@ -74,6 +74,10 @@ impl TcpStream {
     }
 
     /// Reads what there is and leaves it there for the next read.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](TcpStream::read).
     pub async fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
         if buffer.is_empty() {
             return Ok(0);
@@ -82,11 +86,19 @@ impl TcpStream {
     }
 
     /// Whether small writes are sent at once (`TCP_NODELAY`).
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
     pub fn nodelay(&self) -> io::Result<bool> {
         self.source.io().nodelay()
     }
 
     /// Sends small writes at once instead of collecting them (`TCP_NODELAY`).
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
         self.source.io().set_nodelay(nodelay)
     }

@@ -1,6 +1,6 @@
 //! Datagrams over UDP.
 //!
-//! Next: [`unix`](super::unix) sockets.
+//! Next: [`unix`](super::unix), the sockets that have names in the file system.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -59,6 +59,10 @@ impl UdpSocket {
 
     /// Makes `address` the one to which [`send`](UdpSocket::send) sends, and from which alone datagrams are received.
     /// Nothing is sent. Of several addresses the first that the system takes.
+    ///
+    /// # Errors
+    ///
+    /// What the system says, for the last address that was tried; or that a name was not found.
     pub async fn connect(&self, address: impl ToSocketAddrs) -> io::Result<()> {
         first_that_works(address, |address| self.source.io().connect(address)).await
     }
@@ -75,73 +79,129 @@ impl UdpSocket {
     }
 
     /// As [`recv`](UdpSocket::recv), and leaves the datagram there for the next call.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](UdpSocket::recv).
     pub async fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.source.try_when_ready(Direction::Read, |socket| socket.peek(buffer)).await
     }
 
     /// As [`recv_from`](UdpSocket::recv_from), and leaves the datagram there for the next call.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](UdpSocket::recv).
     pub async fn peek_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         self.source.try_when_ready(Direction::Read, |socket| socket.peek_from(buffer)).await
     }
 
     /// Whether it may send to a broadcast address (`SO_BROADCAST`).
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
     pub fn broadcast(&self) -> io::Result<bool> {
         self.source.io().broadcast()
     }
 
     /// Lets it send to a broadcast address, or not (`SO_BROADCAST`).
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
     pub fn set_broadcast(&self, broadcast: bool) -> io::Result<()> {
         self.source.io().set_broadcast(broadcast)
     }
 
     /// Receives what is sent to `group`, too, on the interface that has this address (unspecified: one that the
     /// system chooses).
+    ///
+    /// # Errors
+    ///
+    /// What the system says, such as that this is no group, or that there is no such interface.
     pub fn join_multicast_v4(&self, group: &Ipv4Addr, interface: &Ipv4Addr) -> io::Result<()> {
         self.source.io().join_multicast_v4(group, interface)
     }
 
     /// Ends what [`join_multicast_v4`](UdpSocket::join_multicast_v4) began.
+    ///
+    /// # Errors
+    ///
+    /// What the system says, such as that it was not joined.
     pub fn leave_multicast_v4(&self, group: &Ipv4Addr, interface: &Ipv4Addr) -> io::Result<()> {
         self.source.io().leave_multicast_v4(group, interface)
     }
 
     /// Whether this machine gets what the socket sends to a group of IPv4, too (`IP_MULTICAST_LOOP`).
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
     pub fn multicast_loop_v4(&self) -> io::Result<bool> {
         self.source.io().multicast_loop_v4()
     }
 
     /// Lets this machine get what the socket sends to a group of IPv4, or not (`IP_MULTICAST_LOOP`).
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
     pub fn set_multicast_loop_v4(&self, comes_back: bool) -> io::Result<()> {
         self.source.io().set_multicast_loop_v4(comes_back)
     }
 
     /// Over how many hops a datagram to a group of IPv4 may go (`IP_MULTICAST_TTL`).
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
     pub fn multicast_ttl_v4(&self) -> io::Result<u32> {
         self.source.io().multicast_ttl_v4()
     }
 
     /// Sets over how many hops a datagram to a group of IPv4 may go (`IP_MULTICAST_TTL`): 1, which it is at first, is
     /// this network.
+    ///
+    /// # Errors
+    ///
+    /// What the system says, such as that it is out of range.
     pub fn set_multicast_ttl_v4(&self, hops: u32) -> io::Result<()> {
         self.source.io().set_multicast_ttl_v4(hops)
     }
 
     /// Receives what is sent to `group`, too, on the interface of this index (0: one that the system chooses).
+    ///
+    /// # Errors
+    ///
+    /// What the system says, such as that this is no group, or that there is no such interface.
     pub fn join_multicast_v6(&self, group: &Ipv6Addr, interface: u32) -> io::Result<()> {
         self.source.io().join_multicast_v6(group, interface)
     }
 
     /// Ends what [`join_multicast_v6`](UdpSocket::join_multicast_v6) began.
+    ///
+    /// # Errors
+    ///
+    /// What the system says, such as that it was not joined.
     pub fn leave_multicast_v6(&self, group: &Ipv6Addr, interface: u32) -> io::Result<()> {
         self.source.io().leave_multicast_v6(group, interface)
     }
 
     /// Whether this machine gets what the socket sends to a group of IPv6, too (`IPV6_MULTICAST_LOOP`).
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
     pub fn multicast_loop_v6(&self) -> io::Result<bool> {
         self.source.io().multicast_loop_v6()
     }
 
     /// Lets this machine get what the socket sends to a group of IPv6, or not (`IPV6_MULTICAST_LOOP`).
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
     pub fn set_multicast_loop_v6(&self, comes_back: bool) -> io::Result<()> {
         self.source.io().set_multicast_loop_v6(comes_back)
     }

@@ -1,4 +1,6 @@
 //! What can go wrong with a task.
+//!
+//! Next: [`clock`](crate::clock), where time comes from.
 
 use std::any::Any;
 use std::error::Error;

@@ -1,6 +1,6 @@
 //! What the user holds of a task.
 //!
-//! Next: [`wheel`](crate::wheel), where time begins.
+//! Next: [`error`](super::error).
 
 use std::borrow::Cow;
 use std::fmt;

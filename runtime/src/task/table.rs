@@ -3,7 +3,7 @@
 //! A row moves through the stages of the diagram in [`task`](super). Nothing here runs a user's code: what is to
 //! be polled, dropped or woken is returned to the caller, who does it when the table is not borrowed.
 //!
-//! Next: [`shuffle`](super::shuffle), then [`cell`](super::cell).
+//! Next: [`shuffle`](super::shuffle), the order of the tasks that are ready.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};

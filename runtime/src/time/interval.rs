@@ -1,6 +1,6 @@
 //! Ticks at a steady pace.
 //!
-//! Next: [`yield_now`](super::yield_now()).
+//! Next: [`yield_now`](mod@super::yield_now).
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,6 +1,6 @@
 //! Waiting for a time.
 //!
-//! Next: [`timeout`](super::timeout).
+//! Next: [`timeout`](mod@super::timeout).
 
 use std::fmt;
 use std::future::Future;

@@ -1,6 +1,6 @@
 //! A future with a deadline.
 //!
-//! Next: [`interval`](super::interval).
+//! Next: [`interval`](mod@super::interval).
 
 use std::error::Error;
 use std::fmt;

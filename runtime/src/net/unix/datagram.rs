@@ -1,6 +1,6 @@
 //! Datagrams between processes of one machine.
 //!
-//! Next: [`blocking`](crate::blocking), threads for what blocks.
+//! Next: [`oneshot`](crate::oneshot), a value from one thread to another.
 
 use std::io;
 use std::net::Shutdown;
@@ -62,7 +62,15 @@ impl UnixDatagram {
         mio::net::UnixDatagram::unbound().and_then(UnixDatagram::register)
     }
 
-    /// Two sockets that are connected to each other. Errors and panics are those of [`unbound`](UnixDatagram::unbound).
+    /// Two sockets that are connected to each other.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no descriptors left.
+    ///
+    /// # Panics
+    ///
+    /// If this thread runs no runtime.
     pub fn pair() -> io::Result<(UnixDatagram, UnixDatagram)> {
         let (one, other) = mio::net::UnixDatagram::pair()?;
         Ok((UnixDatagram::register(one)?, UnixDatagram::register(other)?))
@@ -70,6 +78,10 @@ impl UnixDatagram {
 
     /// Makes the socket at `path` the one to which [`send`](UnixDatagram::send) sends, and from which alone datagrams
     /// are received. Nothing is sent.
+    ///
+    /// # Errors
+    ///
+    /// What the system says: `NotFound`, or `ConnectionRefused` if nobody has bound that path.
     pub async fn connect(&self, path: impl AsRef<Path>) -> io::Result<()> {
         self.source.io().connect(path)
     }
@@ -95,6 +107,10 @@ impl UnixDatagram {
     }
 
     /// Ends one or both directions.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.source.io().shutdown(how)
     }

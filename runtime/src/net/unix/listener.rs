@@ -1,6 +1,6 @@
 //! Accepting Unix connections.
 //!
-//! Next: [`UnixDatagram`](super::UnixDatagram).
+//! Next: [`datagram`](super::datagram).
 
 use std::future::poll_fn;
 use std::io;
@@ -63,6 +63,10 @@ impl UnixListener {
     }
 
     /// Polls for the next connection, as [`accept`](UnixListener::accept) does.
+    ///
+    /// # Errors
+    ///
+    /// As `accept`.
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(UnixStream, SocketAddr)>> {
         let (stream, address) = ready!(poll_accept(&self.source, cx, |listener| listener.accept()))?;
         Poll::Ready(UnixStream::register(stream).map(|stream| (stream, address)))

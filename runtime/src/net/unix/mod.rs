@@ -13,7 +13,7 @@
 //! event of its own, so who trusts in events tries in vain as fast as it can.) These two ask again by a timer, first
 //! after [`FIRST_PAUSE`], then each time after twice as long, at most [`LONGEST_PAUSE`].
 //!
-//! Next: [`UnixStream`].
+//! Next: [`stream`].
 
 mod datagram;
 mod listener;

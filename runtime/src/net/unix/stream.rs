@@ -1,6 +1,6 @@
 //! A Unix connection.
 //!
-//! Next: [`UnixListener`](super::UnixListener).
+//! Next: [`listener`](super::listener).
 
 use std::io;
 use std::os::unix::net::SocketAddr;

@@ -1,0 +1,21 @@
+//! The guide: what there is, what to watch out for, and how to look inside. It has no code of its own.
+//!
+//! | | for |
+//! |---|---|
+//! | [`modes`] | all ways to run futures side by side: what ends each, what it gives, what happens to the others |
+//! | [`footguns`] | what goes wrong, why, and what to write instead |
+//! | [`looking_inside`] | the dump of a program that runs, and the warning of one that does not go on |
+//! | [`from_asyncio`] | for who comes from Python |
+//! | [`from_tokio`] | for who comes from tokio |
+//! | [`from_futures`] | for who comes from the combinators of the crate futures |
+//!
+//! Every program in it runs as a test, and the dumps are compared with what the programs print.
+//!
+//! Next: [`modes`].
+
+pub mod footguns;
+pub mod from_asyncio;
+pub mod from_futures;
+pub mod from_tokio;
+pub mod looking_inside;
+pub mod modes;
