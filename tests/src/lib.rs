@@ -9,6 +9,8 @@
 //! For random programs: [`program`] (what they are, how they are generated and run) and [`model`] (what should come of them).
 //!
 //! For programs: [`programs`] (cargo, and the examples that it builds), [`load_test`] (that example as a process).
+//!
+//! For the documentation: [`guide`] (what it shows).
 
 pub mod addresses;
 pub mod alone;
@@ -17,6 +19,7 @@ pub mod children;
 pub mod descriptors;
 pub mod foreign;
 pub mod gate;
+pub mod guide;
 pub mod load_test;
 pub mod model;
 pub mod probe;

@@ -254,7 +254,8 @@ fn in_reading_order(package: &str) -> Vec<String> {
         assert!(!order.contains(&next), "{} leads back to {next}", file.path);
         order.push(next);
     }
-    let left: Vec<_> = sources.iter().map(|source| &source.path).filter(|path| !order.contains(path)).collect();
+    let left: Vec<_> =
+        sources.iter().map(|source| &source.path).filter(|path| !order.contains(path)).collect();
     assert!(left.is_empty(), "after {:?} no file leads to {left:?}", order.last());
     order
 }
@@ -278,9 +279,10 @@ fn the_reading_order_at_the_head_of_a_crate_is_the_one_in_which_its_files_follow
         let rows = rows.map_while(|line| line.strip_prefix("//! | ")?.split(" | ").nth(1));
         let listed: Vec<_> = rows.flat_map(|files| files.split('`').skip(1).step_by(2)).collect();
         let order = in_reading_order(package);
-        let tops = order[1..].iter().filter_map(|path| path.split("/src/").nth(1)).map(|path| {
-            path.split_once('/').map_or(path.to_owned(), |(folder, _)| format!("{folder}/"))
-        });
+        let tops = order[1..]
+            .iter()
+            .filter_map(|path| path.split("/src/").nth(1))
+            .map(|path| path.split_once('/').map_or(path.to_owned(), |(folder, _)| format!("{folder}/")));
         let mut tops: Vec<_> = tops.collect();
         tops.dedup();
         assert_eq!(listed, tops, "{package}");
