@@ -9,7 +9,8 @@ use gather_tests::programs::{WORKSPACE, build_example, printed_by};
 /// What an example's header says that it prints.
 #[track_caller]
 fn promised(example: &str) -> String {
-    let source = fs::read_to_string(Path::new(WORKSPACE).join(format!("examples/{example}/main.rs"))).unwrap();
+    let source =
+        fs::read_to_string(Path::new(WORKSPACE).join(format!("examples/{example}/main.rs"))).unwrap();
     let mut header = source.lines().map_while(|line| line.strip_prefix("//!"));
     assert!(header.any(|line| line == " It prints:"), "{example} does not say what it prints");
     let printed = header.skip(1).map_while(|line| line.strip_prefix("     "));
