@@ -93,6 +93,10 @@ fn the_guide_shows_the_dump_of_nested_gathers_as_it_is() {
     let heading = "The dump";
     guide::assert_shown_as_in(include_str!("dump.rs"), heading);
     assert_eq!(without_places(&guide::printed_under(heading)), text_of(&run_virtually(site())));
+    // The README has the beginning of it.
+    let readme = include_str!("../../README.md").split("```text\n").nth(1).expect("it shows a dump");
+    let (shown, _) = readme.split_once("\n```").expect("that ends");
+    assert!(guide::printed_under(heading).starts_with(shown), "{shown}");
 }
 
 #[test]
