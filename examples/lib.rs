@@ -1,6 +1,7 @@
 //! Programs that run on `gather`, from the shortest to the longest:
 //!
 //! * `hello`: ordered results, a limit, borrowed data, prompt failure.
+//! * `policy`: a mode of your own, in twenty lines.
 //! * `echo_server`: a TCP server with one task for each connection, which can test itself.
 //! * `udp_echo`: a UDP server in one task, and clients that ask again when a datagram is lost.
 //! * `shutdown`: a server that lets its connections finish when Ctrl-C asks it to end.

@@ -32,6 +32,10 @@
 //! | `wait(tasks)` | the last task, or as it is told | [`Waited`]: done, and pending | handed back |
 //! | `scope(async \|s\| { s.spawn(..); .. })` | the first `Err`, or the last child | `Result<T, E>` of the body | dropped before the error is seen |
 //!
+//! There are more: [`detailed`](Gather::detailed), [`within`](Gather::within), [`first_ok`](Gather::first_ok),
+//! [`first_ok_n`](Gather::first_ok_n), [`race`](Gather::race), and [your own](Policy). The [`guide`] has all of them with a program for
+//! each, what goes wrong and what to write instead, and pages for who comes from asyncio, tokio or futures.
+//!
 //! # The contract
 //!
 //! 1. Results come in input order, whatever the order of completion. An empty gather is ready at its first poll.

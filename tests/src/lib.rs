@@ -10,6 +10,8 @@
 //! For random programs: [`program`] (what they are, how they are generated and run) and [`model`] (what should come of them).
 //!
 //! For programs: [`programs`] (cargo, and the examples that it builds), [`load_test`] (that example as a process).
+//!
+//! For the documentation: [`guide`] (what it shows).
 
 pub mod addresses;
 pub mod alone;
@@ -19,6 +21,7 @@ pub mod descriptors;
 pub mod every_mode;
 pub mod foreign;
 pub mod gate;
+pub mod guide;
 pub mod load_test;
 pub mod model;
 pub mod probe;

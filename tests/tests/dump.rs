@@ -14,6 +14,7 @@ use std::time::Duration;
 use gather::dump::{Dump, NodeKind, State, Status};
 use gather::{Builder, Handle, Runtime, dump, gather, run, scope, sleep, spawn, spawn_blocking, yield_now};
 use gather_tests::alone::{check, command, is_alone};
+use gather_tests::guide;
 use gather_tests::probe::Probe;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -27,7 +28,10 @@ fn run_virtually<F: Future>(future: F) -> F::Output {
 #[track_caller]
 fn text_of(dump: &Dump) -> String {
     assert_eq!(dump.status, Status::Taken);
-    let text = dump.to_string();
+    without_places(&dump.to_string())
+}
+
+fn without_places(text: &str) -> String {
     let places = text.split(" (").map(|part| part.split_once("):").map_or(part, |(_, rest)| rest));
     let mut shown = String::new();
     for (position, part) in places.enumerate() {
@@ -49,23 +53,26 @@ async fn page(name: &'static str, slow: u64) -> Result<(), ()> {
     gather(parts).named(name).await.map(drop)
 }
 
+/// Three pages for four seconds, and what was to be seen half a second before.
+async fn site() -> Dump {
+    let watcher = spawn(async {
+        sleep(Duration::from_millis(3500)).await;
+        dump()
+    })
+    .named("watcher");
+    let clock = spawn(sleep(60 * SECOND)).named("clock");
+    let pages = [page("front", 60), page("back", 5), page("index", 1)];
+    let mut all = pin!(gather(pages).named("pages"));
+    let early = gather::timeout(4 * SECOND, all.as_mut()).await;
+    assert!(early.is_err());
+    drop(clock);
+    watcher.await.unwrap()
+}
+
 // CPython: test_stack_gather
 #[test]
 fn the_dump_of_nested_gathers_is_the_tree_of_what_waits_for_what() {
-    let shown = run_virtually(async {
-        let watcher = spawn(async {
-            sleep(Duration::from_millis(3500)).await;
-            dump()
-        })
-        .named("watcher");
-        let clock = spawn(sleep(60 * SECOND)).named("clock");
-        let pages = [page("front", 60), page("back", 5), page("index", 1)];
-        let mut all = pin!(gather(pages).named("pages"));
-        let early = gather::timeout(4 * SECOND, all.as_mut()).await;
-        assert!(early.is_err());
-        drop(clock);
-        watcher.await.unwrap()
-    });
+    let shown = run_virtually(site());
     assert_eq!(
         text_of(&shown),
         r#"run: 2 tasks, 3 gathers, 4 timers, 0 sockets
@@ -126,6 +133,17 @@ fn the_dump_of_a_scope_in_a_scope_is_the_tree_of_what_waits_for_what() {
           #1: waiting for 1.5 s
   task "watcher": running, polled 2 times"#
     );
+}
+
+#[test]
+fn the_guide_shows_the_dump_of_nested_gathers_as_it_is() {
+    let heading = "The dump";
+    guide::assert_shown_as_in(include_str!("dump.rs"), heading);
+    assert_eq!(without_places(&guide::printed_under(heading)), text_of(&run_virtually(site())));
+    // The README has the beginning of it.
+    let readme = include_str!("../../README.md").split("```text\n").nth(1).expect("it shows a dump");
+    let (shown, _) = readme.split_once("\n```").expect("that ends");
+    assert!(guide::printed_under(heading).starts_with(shown), "{shown}");
 }
 
 #[test]
@@ -343,6 +361,11 @@ run: 0 tasks, 1 gather, 1 timer, 0 sockets
       #0: ready, not polled for 3.0 s
       #1: waiting for 3.0 s";
     assert!(complaint.contains(tree), "{complaint}");
+    // The guide has the whole of it.
+    let heading = "The warning of a gather that nobody polls";
+    guide::assert_shown_as_in(include_str!("dump.rs"), heading);
+    let shown = guide::printed_under(heading);
+    assert!(complaint.contains(&shown), "the guide shows:\n{shown}\nand it said:\n{complaint}");
 }
 
 #[test]
@@ -415,6 +438,14 @@ fn a_run_on_the_virtual_clock_in_which_nothing_can_ever_run_again_panics_with_th
     {
         assert!(message.contains(line), "{message}");
     }
+}
+
+#[test]
+fn the_guide_shows_the_panic_of_a_run_in_which_all_tasks_are_asleep_as_it_is() {
+    let message = message_of(|| {
+        run_virtually(async { gather([pending::<()>()]).named("stuck").capture().await });
+    });
+    assert_eq!(guide::printed_under("All tasks are asleep"), message);
 }
 
 #[test]

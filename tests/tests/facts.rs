@@ -295,6 +295,34 @@ fn the_reading_order_at_the_head_of_a_crate_is_the_one_in_which_its_files_follow
 }
 
 #[test]
+fn every_public_name_at_the_root_of_a_crate_stands_in_its_changelog() {
+    for package in ["runtime", "gather"] {
+        let (source, changelog) =
+            (read(&format!("{package}/src/lib.rs")), read(&format!("{package}/CHANGELOG.md")));
+        // `pub use a::{B, c};`, `pub use a::b;` and `pub mod a;`, which may go over several lines.
+        let source: Vec<_> = source.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+        let source = source.join(" ");
+        let uses = source.split("pub use ").skip(1).map(|rest| rest.split(';').next().unwrap_or_default());
+        let used = uses.flat_map(|names| names.split(['{', '}', ',', ':']).map(str::trim).skip(1));
+        let modules =
+            source.split(" pub mod ").skip(1).map(|rest| rest.split(';').next().unwrap_or_default());
+        // A module on the way to a name, the names of the other crate, and what the macros are made of.
+        let hidden = ["", "*", "compat", "crate", "gather_runtime", "list"];
+        let names = used.chain(modules).filter(|name| !hidden.contains(name));
+        let names: BTreeSet<_> = names.collect();
+        assert!(names.len() > 15, "{names:?}");
+        let stands = |name: &str| {
+            let mut parts = changelog.split('`').skip(1).step_by(2);
+            parts.any(|code| {
+                code.split(|letter: char| !letter.is_alphanumeric() && letter != '_').any(|word| word == name)
+            })
+        };
+        let missing: Vec<_> = names.into_iter().filter(|name| !stands(name)).collect();
+        assert!(missing.is_empty(), "{package}: {missing:?}");
+    }
+}
+
+#[test]
 fn every_link_of_the_readme_to_a_file_leads_there() {
     let readme = read("README.md");
     // Every other part is a block of code, in which `](` would mean something else.

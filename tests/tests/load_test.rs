@@ -14,6 +14,7 @@ use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use gather_tests::guide;
 use gather_tests::load_test::{Ended, LoadTest};
 
 /// Nobody listens on port 1 of this machine, and the system gives it to nobody. A port that it does give out may be another
@@ -405,6 +406,16 @@ fn a_dump_shows_the_requests_that_wait_while_the_test_runs() {
         "{shown}"
     );
     assert_eq!(tasks.len(), 4, "and a task of hyper for each connection: {shown}");
+}
+
+#[test]
+fn the_dump_of_a_load_test_has_the_shape_that_the_guide_shows() {
+    let server = server(|_| Reply::SendAndStall(""));
+    let ended = LoadTest::run(["--url", &server.url, "-n=99", "-c=10", "-t=1", "--dump=0.25"]);
+    let tree = ended.complained.lines().skip_while(|line| !line.starts_with("run: "));
+    let tree: Vec<_> = tree.take_while(|line| !line.starts_with("load_test: ")).collect();
+    let shown = guide::printed_under("The dump of a load test");
+    assert_eq!(guide::shape(&tree.join("\n")), guide::shape(&shown), "{tree:#?}");
 }
 
 // ---- statuses

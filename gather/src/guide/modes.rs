@@ -92,7 +92,7 @@
 //! assert!(made.get() <= 103);
 //! ```
 //!
-//! Without a limit every child is started in the first poll, or in the first few: after some hundreds the gather lets
+//! Without a limit every child is started in the first poll, or in the first few: after about a hundred the gather lets
 //! others have their turn.
 //!
 //! # Any iterator will do

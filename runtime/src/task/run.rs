@@ -1,7 +1,7 @@
 //! Polling tasks, and getting rid of them.
 //!
 //! Dropping a task runs its destructors, which may drop the handles of other tasks, whose destructors may drop
-//! others. [`Local::discard`] makes that a loop: whoever comes first drops them all, one after the other, so a
+//! others. [`Discarded::discard`] makes that a loop: whoever comes first drops them all, one after the other, so a
 //! chain of a million tasks costs no stack, and a destructor that panics costs the next one nothing.
 //!
 //! Next: [`handle`](super::handle).
