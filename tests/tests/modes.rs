@@ -1,9 +1,22 @@
 //! The contract of `gather` in every mode: each sentence is a module, each promise in it a test, and the test goes through all modes
 //! for which it is promised. A failure names the mode.
 //!
-//! [`contract`](../contract/index.html) has the promises for a plain gather and a capture in more detail: what sockets and timers do, threads,
-//! hints of all kinds.
-
+//! | sentence | held here for |
+//! |---|---|
+//! | 1 results in input order | all modes: in input order, or (`stream`, `for_each`) as they come, each with its index |
+//! | 2 the end is prompt | what an output ends: plain, `detailed`, `first_ok`, `first_ok_n`, `race`, `policy`, `gather!`, `scope`; and `within`, which the time ends |
+//! | 3 capture | `capture`, `within`, `stream`, `for_each`, `gather!(capture; ..)` |
+//! | 4 dropping it | all modes |
+//! | 5 the order of polls | all modes |
+//! | 6 the limit | all modes but `gather!` and `scope`, which have none |
+//! | 7 several ends in one pass | as 2 |
+//! | 8 panics | all modes |
+//! | 9 moves and wakers | all modes |
+//!
+//! (10 is about Python.) `mode_by_mode.rs` has what a mode promises beside that. `contract.rs` has the promises for a plain gather and a
+//! capture in more detail: timers and sockets, threads, inputs that lie. The tasks of a `wait` are polled by the loop and outlive
+//! it: what it promises is in `wait.rs`.
+//!
 use std::any::Any;
 use std::cell::Cell;
 use std::future::Future;
@@ -840,6 +853,27 @@ mod sentence_8_a_panic_ends_it_at_once_with_that_panic_and_siblings_are_dropped 
                 start(&mut all, &brood, FIVE, &case).await;
                 let panic = catch_unwind(AssertUnwindSafe(|| drop(all))).unwrap_err();
                 assert_eq!(panic.downcast_ref(), Some(&Bang::Drop(1)), "{case}: the first");
+                brood.check_all_gone(&case);
+                assert_eq!(groups_alive(), 0, "{case}");
+            }
+        });
+    }
+
+    #[test]
+    fn destructors_that_panic_while_the_one_who_holds_it_panics_all_run_and_do_not_abort() {
+        run(async {
+            for mode in Mode::ALL {
+                let case = format!("{mode:?}");
+                let mut brood = Brood::new(FIVE);
+                brood.bombs = vec![1, 2, 4];
+                let mut all = mode.gather(&brood, usize::MAX);
+                start(&mut all, &brood, FIVE, &case).await;
+                let holder = move || {
+                    let _all = all;
+                    std::panic::panic_any(Bang::Input(0));
+                };
+                let panic = catch_unwind(AssertUnwindSafe(holder)).unwrap_err();
+                assert_eq!(panic.downcast_ref(), Some(&Bang::Input(0)), "{case}");
                 brood.check_all_gone(&case);
                 assert_eq!(groups_alive(), 0, "{case}");
             }

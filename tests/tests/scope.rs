@@ -3,8 +3,8 @@
 //!
 //! What was left out is about asynchronous clean-up (`finally` with an `await`), which there is not: what is cancelled is
 //! dropped. What the compiler refuses is in `src/refused.rs`, and there are the cases of misuse (`already_entered`,
-//! `double_enter`, `not_entered`, `without_parent_task`, `taskgroup_finished`). What a child allocates is in
-//! `allocations.rs`.
+//! `double_enter`, `not_entered`, `without_parent_task`, `test_taskgroup_finished`). Who waits for whom (`test_stack_tgroup`)
+//! is in `dump.rs`, and what a child allocates in `allocations.rs`.
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
@@ -609,7 +609,7 @@ fn an_error_and_a_cancellation_of_the_parent_at_once_end_in_the_cancellation() {
     });
 }
 
-// CPython: test_exception_refcycles_direct and the others of that name
+// CPython: test_exception_refcycles_direct, test_exception_refcycles_errors, test_exception_refcycles_base_error
 #[test]
 fn nothing_is_kept_of_errors_outputs_and_children_after_the_end_though_their_wakers_are() {
     run(async {
@@ -657,6 +657,48 @@ fn nothing_is_kept_of_errors_outputs_and_children_after_the_end_though_their_wak
             some_turns().await;
         }
         assert_eq!(groups_alive(), 0);
+    });
+}
+
+// CPython: test_exception_refcycles_parent_task, test_exception_refcycles_parent_task_wr,
+// test_exception_refcycles_propagate_cancellation_error
+#[test]
+fn nothing_is_kept_of_the_task_of_a_scope_after_an_error_or_its_cancellation_though_wakers_of_its_children_are()
+ {
+    run(async {
+        for is_cancelled in [false, true] {
+            let shared = Rc::new(());
+            let probe = Probe::new();
+            let (of_task, of_child, watching) = (shared.clone(), shared.clone(), probe.clone());
+            let task = spawn(async move {
+                let _of_task = of_task;
+                scope(async |s| {
+                    let of_child = of_child.clone();
+                    s.spawn(watching.watch(async move {
+                        let _of_child = of_child;
+                        pending::<Outcome>().await
+                    }));
+                    s.spawn(async move {
+                        yield_now().await;
+                        if is_cancelled { pending().await } else { Err::<(), _>("the error") }
+                    });
+                    pending::<Outcome>().await
+                })
+                .await
+            });
+            some_turns().await;
+            if is_cancelled {
+                task.cancel();
+                assert_eq!(Rc::strong_count(&shared), 1, "at once");
+                assert!(task.await.unwrap_err().is_cancelled());
+            } else {
+                assert_eq!(task.await.unwrap(), Err("the error"));
+            }
+            assert_eq!((Rc::strong_count(&shared), groups_alive()), (1, 0));
+            probe.waker().wake();
+            some_turns().await;
+            assert_eq!(probe.polls(), 1);
+        }
     });
 }
 
