@@ -411,7 +411,7 @@ fn a_dump_shows_the_requests_that_wait_while_the_test_runs() {
 #[test]
 fn the_dump_of_a_load_test_has_the_shape_that_the_guide_shows() {
     let server = server(|_| Reply::SendAndStall(""));
-    let ended = LoadTest::run(["--url", &server.url, "-n=99", "-c=10", "-t=1", "--dump=0.25"]);
+    let ended = LoadTest::run(["--url", &server.url, "-n=99", "-c=10", "-t=2", "--dump=0.5"]);
     let tree = ended.complained.lines().skip_while(|line| !line.starts_with("run: "));
     let tree: Vec<_> = tree.take_while(|line| !line.starts_with("load_test: ")).collect();
     let shown = guide::printed_under("The dump of a load test");

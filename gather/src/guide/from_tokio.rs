@@ -55,9 +55,10 @@
 //! # }).unwrap();
 //! ```
 //!
-//! The tasks of a `JoinSet` must be `'static`, so they cannot borrow `client`; they run on all threads of the runtime, and a child of a
-//! gather runs on the gather's. When `join_next` has given an error, the other tasks run on until the set is dropped, and dropping it
-//! only asks them to end: on another thread one may still be at work then. A gather's children have been dropped.
+//! The tasks of a `JoinSet` must be `'static`, so they cannot borrow `client`; they run on all threads of the
+//! runtime, and a child of a gather runs on the gather's. When `join_next` has given an error, the other tasks run on
+//! until the set is dropped, and dropping it only asks them to end: on another thread one may still be at work then.
+//! A gather's children have been dropped.
 //!
 //! # join! and try_join!
 //!
@@ -105,8 +106,9 @@
 //! # }).unwrap();
 //! ```
 //!
-//! A `select!` in a loop that polls `&mut future` in one branch, and awaits something in the body of another, has the future stand still
-//! meanwhile: that is the shape of a [futurelock](super::footguns). `select!` polls in random order; a race polls in the order of the input.
+//! A `select!` in a loop that polls `&mut future` in one branch, and awaits something in the body of another, has the
+//! future stand still meanwhile: that is the shape of a [futurelock](super::footguns). `select!` polls in random
+//! order; a race polls in the order of the input.
 //!
 //! # spawn
 //!
@@ -125,7 +127,8 @@
 //!
 //! # What needs tokio's runtime
 //!
-//! Libraries that call `tokio::spawn` or tokio's timers and sockets (sqlx, reqwest, bb8) need that runtime, and do not run here. Those that ask
-//! only for its traits do, with the feature `tokio-io`: hyper and hyper-util (feature `hyper`), rustls, tokio-postgres, tungstenite.
+//! Libraries that call `tokio::spawn` or tokio's timers and sockets (sqlx, reqwest, bb8) need that runtime, and do
+//! not run here. Those that ask only for its traits do, with the feature `tokio-io`: hyper and hyper-util (feature
+//! `hyper`), rustls, tokio-postgres, tungstenite.
 //!
 //! Next: [`from_futures`](super::from_futures).
