@@ -155,7 +155,7 @@ impl<I: Iterator<Item = F>, F: Future> Siblings<I, F, F::Output> {
             let has_more = match crew.run(polling, policy) {
                 Progress::Over(output) => {
                     crew.has_given = true;
-                    return Poll::Ready(output);
+                    return polling.give(output, crew.done(), crew.children.len());
                 }
                 Progress::Spent => true,
                 Progress::Some | Progress::Nothing => false,
@@ -198,7 +198,7 @@ impl<I: Iterator<Item = F>, F: Future> Crew<I, F, F::Output> {
     ) -> Progress<P::Output> {
         let burst = burst(polling);
         for started in 0..burst {
-            if self.children.len() + policy.held() >= self.limit || self.last_polls.is_some() {
+            if self.children.len().saturating_add(policy.held()) >= self.limit || self.last_polls.is_some() {
                 return pause(polling, started);
             }
             let Some(future) = self.input.as_mut().and_then(Iterator::next) else {

@@ -86,9 +86,13 @@ impl<I, F, O> Gather<Siblings<I, F, O>, FailFast> {
         B: AsyncFnMut(usize, O),
     {
         let mut siblings = self.siblings;
-        siblings.keep_none("for_each");
+        siblings.keep_none("children");
+        let mut group = Group::new("for_each");
+        if let Some(name) = siblings.group.take_name() {
+            group.set_name(name);
+        }
         let mut body = Careful::new(body);
-        let mut pair = Pair { group: Group::new("for_each"), work: Work::new(siblings) };
+        let mut pair = Pair { group, work: Work::new(siblings) };
         async move {
             while let Some((index, output)) = poll_fn(|cx| pair.poll_output(cx)).await {
                 let mut running = pin!(Some(body.get()(index, output)));
@@ -224,7 +228,7 @@ impl<I: Iterator<Item = F>, F: Future> Work<I, F, F::Output> {
             polling.grow(2);
             polling.started(CHILDREN, first, 0);
             if !self.waiting.is_idle && !self.is_new {
-                polling.started(BODY, first, self.done);
+                polling.started(BODY, first, BODY as usize);
                 polling.push(BODY, first);
             }
         }
@@ -275,7 +279,7 @@ impl<I: Iterator<Item = F>, F: Future> Work<I, F, F::Output> {
             self.is_spent = !polling.spend(1);
             self.done += 1;
         } else if is_new {
-            polling.started(BODY, generation, self.done);
+            polling.started(BODY, generation, BODY as usize);
         }
         poll
     }

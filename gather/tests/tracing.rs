@@ -189,3 +189,29 @@ fn a_chrome_trace_has_a_bar_for_each_poll_of_tasks_gathers_and_children() {
     // The gather is polled twice, each child too, and their task.
     assert_eq!((begun("runtime.spawn"), begun("gather"), begun("child")), (2, 2, 4));
 }
+
+/// Asks the runtime something each time that a task is woken, as a subscriber may.
+struct Curious(Arc<Mutex<usize>>);
+
+impl<S: Subscriber> Layer<S> for Curious {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        if event.metadata().target() == "tokio::task::waker" {
+            gather::Handle::current().metrics();
+            gather::dump();
+            *self.0.lock().unwrap() += 1;
+        }
+    }
+}
+
+#[test]
+fn a_subscriber_may_look_at_the_runtime_whatever_wakes_a_task() {
+    let wakes = Arc::default();
+    with_default(Registry::default().with(Curious(Arc::clone(&wakes))), || {
+        run(async {
+            let tasks = [spawn(sleep(Duration::from_millis(1))), spawn(sleep(Duration::from_millis(1)))];
+            gather(tasks).await.unwrap();
+            spawn(yield_now()).await.unwrap();
+        });
+    });
+    assert!(*wakes.lock().unwrap() >= 3);
+}

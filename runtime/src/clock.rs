@@ -61,6 +61,12 @@ impl Clock {
         }
     }
 
+    /// The last reading.
+    #[inline]
+    pub(crate) fn last(&self) -> Instant {
+        self.read.get().unwrap_or_else(|| self.now())
+    }
+
     /// How long the runtime has been there at its last reading, in milliseconds. After 49 days it begins again at 0.
     pub(crate) fn milliseconds(&self) -> u32 {
         let since =

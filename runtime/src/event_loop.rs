@@ -59,9 +59,10 @@ pub(crate) struct EventLoop {
 impl EventLoop {
     /// Runs until the main future is ready.
     pub(crate) fn run<F: Future>(&mut self, local: &Local, mut main: Pin<&mut F>) -> F::Output {
+        let mut busy_since = local.clock_now_real();
+        local.note_time(); // the runtime may have rested
         let waker = waker::new(local.begin_main());
         let mut cx = Context::from_waker(&waker);
-        let mut busy_since = local.clock_now_real();
         let mut work = 0;
         let mut left_of_turn = 0;
         let mut had_letters = false;
@@ -102,11 +103,10 @@ impl EventLoop {
             let asleep_since = local.note_busy(busy_since);
             fire_due(local);
             let has_slept = self.wait_for_events(local);
-            busy_since = local.clock_now_real();
+            busy_since = local.clock_last_real();
             if has_slept {
                 self.receiver.note_sleep(busy_since.saturating_duration_since(asleep_since));
             }
-            local.note_time();
         }
     }
 
@@ -134,17 +134,24 @@ impl EventLoop {
     fn wait_for_events(&mut self, local: &Local) -> bool {
         self.receiver.publish(local.metrics());
         let next_stall = local.report_stalled();
+        if local.clock.is_virtual() && !local.has_ready() {
+            // What a socket has already is not to be leapt over. (Before it lies down: this may take a ring off the bell.)
+            self.reactor.wait_for_events(local, Some(Duration::ZERO));
+        }
         let sleeps = !local.has_ready() && self.receiver.lie_down();
         let timeout = if sleeps { self.time_to_sleep(local, next_stall) } else { Some(Duration::ZERO) };
         let parks = timeout != Some(Duration::ZERO);
         local.counters.parks.add(u64::from(parks));
+        let gives_up_at =
+            (local.clock.is_virtual() && timeout == Some(GRACE)).then(|| Instant::now() + GRACE);
         self.reactor.wait_for_events(local, timeout);
         if sleeps {
             self.receiver.get_up();
-            let is_virtual = local.clock.is_virtual();
-            if is_virtual && timeout == Some(GRACE) && local.is_all_asleep() && self.receiver.is_empty() {
-                local.all_asleep();
-            }
+        }
+        // (A signal, or a ring that came late, ends a sleep early.)
+        let has_waited = gives_up_at.is_some_and(|time| Instant::now() >= time);
+        if has_waited && local.is_all_asleep() && self.receiver.is_empty() {
+            local.all_asleep();
         }
         parks
     }
@@ -184,7 +191,8 @@ fn fire_due(local: &Local) {
     // What is ours is marked while the timers are borrowed: that runs no user's code. The rest waits.
     local.timers.borrow_mut().turn(tick, |waker| {
         local.counters.timers_fired.add(1);
-        foreign.extend(local.mark_waker(waker));
+        // With tracing a wake is told to a subscriber, which is a user's code: it has to wait, too.
+        foreign.extend(if cfg!(feature = "tracing") { Some(waker) } else { local.mark_waker(waker) });
     });
     foreign.into_iter().for_each(wake::wake_contained);
 }
@@ -210,7 +218,11 @@ fn obey(local: &Local, command: Command) {
         }
         Command::Run(run) => contain(run),
         // Who asked may have given up.
-        Command::Dump(answer) => drop(answer.send(collect(local))),
+        Command::Dump { answer, asker } => {
+            if asker.strong_count() > 0 {
+                drop(answer.send(collect(local)));
+            }
+        }
     }
 }
 
@@ -218,6 +230,11 @@ impl Local {
     /// The real time, for what is measured.
     fn clock_now_real(&self) -> Instant {
         if self.clock.is_virtual() { Instant::now() } else { self.clock.now() }
+    }
+
+    /// The same, as of the last reading where that will do.
+    fn clock_last_real(&self) -> Instant {
+        if self.clock.is_virtual() { Instant::now() } else { self.clock.last() }
     }
 
     /// The loop was busy since then. Gives the time.

@@ -122,11 +122,18 @@ impl Handle {
         if let Some(dump) = local::with_home(self.runtime, collect) {
             return dump;
         }
-        let (sender, receiver) = mpsc::channel();
-        if mailbox::send(self.runtime, Command::Dump(sender)).is_err() {
+        let (answer, receiver) = mpsc::channel();
+        let waits = Arc::new(());
+        let asker = Arc::downgrade(&waits);
+        if mailbox::send(self.runtime, Command::Dump { answer, asker }).is_err() {
             return Dump::without(Status::NoRuntime);
         }
-        receiver.recv_timeout(MOST_PATIENCE).unwrap_or_else(|_| Dump::without(Status::NoAnswer))
+        receiver.recv_timeout(MOST_PATIENCE).unwrap_or_else(|error| {
+            Dump::without(match error {
+                mpsc::RecvTimeoutError::Timeout => Status::NoAnswer,
+                mpsc::RecvTimeoutError::Disconnected => Status::NoRuntime, // it ended, and the question with it
+            })
+        })
     }
 }
 

@@ -16,7 +16,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, mpsc};
+use std::sync::{Arc, OnceLock, Weak, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -68,8 +68,8 @@ pub(crate) enum Command {
     DetachTask { row: u32, serial: u64 },
     /// Run this on the runtime's thread: a spawn.
     Run(Box<dyn FnOnce() + Send>),
-    /// Take a dump, and send it.
-    Dump(mpsc::Sender<Dump>),
+    /// Take a dump, and send it, if the one who asked still waits.
+    Dump { answer: mpsc::Sender<Dump>, asker: Weak<()> },
 }
 
 /// What other threads can reach of a runtime.

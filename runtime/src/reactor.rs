@@ -117,7 +117,10 @@ impl Reactor {
     /// and wakes who waited for those events. A signal may end the wait early.
     pub(crate) fn wait_for_events(&mut self, local: &Local, timeout: Option<Duration>) {
         let timeout = timeout.map(|timeout| timeout.min(LONGEST_SLEEP));
-        match self.poll.poll(&mut self.events, timeout) {
+        let result = self.poll.poll(&mut self.events, timeout);
+        local.clock.now();
+        local.note_time(); // before the wakes, which are counted from it
+        match result {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return,
             Err(error) => panic!("gather: the reactor cannot wait for events any more: {error}"),

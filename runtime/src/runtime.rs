@@ -241,7 +241,7 @@ impl Builder {
     /// that long, or somebody holds the gather without awaiting it (as `select!` over `&mut gather` does while its handler
     /// runs), and then a child may hold the lock that the handler waits for, for ever. Default: no warning.
     ///
-    /// With it the loop looks at every gather each time before it sleeps.
+    /// With it the loop looks at every gather four times in `after`, or as often as it comes round.
     pub fn stall_warning(mut self, after: Duration) -> Builder {
         self.stall_warning = Some(after);
         self

@@ -3,7 +3,7 @@
 //! A gather's children are polled by the gather, and that by whoever awaits it. Who holds a gather without polling it, while
 //! children of it have been woken, may wait for what one of those children has: a lock, a permit, a place in a queue
 //! ([futurelock](https://github.com/oxidecomputer/omicron/issues/9259)). The runtime sees both sides: a row with children in
-//! its queue, and no poll. So it can say so exactly, at no cost but a look at the rows before it sleeps.
+//! its queue, and no poll. So it can say so exactly, and all that it costs is a look at the rows now and then.
 //!
 //! On the virtual clock more is known: when nothing is ready, no timer is set, no socket is open and no thread of the pool is at work,
 //! only another thread could still wake something. If none does for a while, all tasks are asleep for ever.
@@ -14,6 +14,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use crate::dump::dump;
+use crate::group::Label;
 use crate::local::Local;
 
 /// How long the loop waits for a wake from another thread, in real time, before it takes it for certain that none comes.
@@ -26,14 +27,15 @@ impl Local {
         let after = self.stall_after()?;
         self.note_time();
         let after = u32::try_from(after.as_millis()).unwrap_or(u32::MAX).max(1);
-        let (is_any, next) = self.groups.borrow_mut().find_stalled(after);
-        if is_any {
+        let (stalled, next) = self.groups.borrow_mut().find_stalled(after);
+        if !stalled.is_empty() {
+            let which = stalled.iter().map(Label::to_string).collect::<Vec<_>>().join(", ");
             // A warning that nobody can read is no reason to panic.
             let _ = writeln!(
                 io::stderr(),
-                "gather: children of a gather were woken {after} ms ago or more, and nobody has polled the gather since. Either \
-                 a poll takes that long, or the gather is held without being awaited; then its children may hold what others \
-                 wait for.\n{}",
+                "gather: children of a gather were woken {after} ms ago or more, and nobody has polled the gather since: {which}. \
+                 Either a poll takes that long, or the gather is held without being awaited; then its children may hold what \
+                 others wait for.\n{}",
                 dump()
             );
         }

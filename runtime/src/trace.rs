@@ -43,6 +43,8 @@ mod off {
 
         pub(crate) fn set_id(&self, _: u64) {}
 
+        pub(crate) fn set_name(&self, _: &str) {}
+
         /// Runs `f` inside the span.
         #[inline(always)]
         pub fn enter<R>(&self, f: impl FnOnce() -> R) -> R {

@@ -1,10 +1,10 @@
 //! Looking into a runtime: the tree of a dump, the warning of a gather that nobody polls, and the end of a run in which all
 //! tasks are asleep. What the documentation shows of them is made here.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::{Future, pending};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::mpsc;
 use std::task::Context;
@@ -12,7 +12,9 @@ use std::thread;
 use std::time::Duration;
 
 use gather::dump::{Dump, NodeKind, State, Status};
-use gather::{Builder, Handle, Runtime, dump, gather, run, scope, sleep, spawn, spawn_blocking, yield_now};
+use gather::{
+    Builder, Handle, Runtime, Task, dump, gather, run, scope, sleep, spawn, spawn_blocking, yield_now,
+};
 use gather_tests::alone::{check, command, is_alone};
 use gather_tests::guide;
 use gather_tests::probe::Probe;
@@ -484,4 +486,109 @@ fn a_name_of_a_task_ends_with_the_task() {
         let _second = spawn(async move { count.set(1) });
         assert!(!dump().to_string().contains("first"));
     });
+}
+
+// ---- what a review found
+
+#[test]
+fn tasks_that_await_each_other_in_a_ring_are_shown() {
+    run_virtually(async {
+        let slot: Rc<RefCell<Option<Task<()>>>> = Rc::default();
+        let there = slot.clone();
+        let left = spawn(async move {
+            let right = there.take().unwrap();
+            let _ = right.await;
+        })
+        .named("left");
+        let right = spawn(async move { left.await.unwrap() }).named("right");
+        *slot.borrow_mut() = Some(right);
+        for _ in 0..4 {
+            yield_now().await;
+        }
+        let shown = dump().to_string();
+        assert!(shown.contains("\n  task \"left\"") && shown.contains("\n    task \"right\""), "{shown}");
+    });
+}
+
+#[test]
+fn a_task_that_is_awaited_by_a_child_of_a_gather_in_its_first_poll_is_shown() {
+    run_virtually(async {
+        let task = spawn(pending::<()>()).named("awaited");
+        let shown = RefCell::new(String::new());
+        let children: [Pin<Box<dyn Future<Output = ()>>>; 2] = [
+            Box::pin(async { task.await.unwrap() }),
+            Box::pin(async { *shown.borrow_mut() = dump().to_string() }),
+        ];
+        gather(children).capture().within(SECOND).await;
+        assert!(shown.borrow().contains("task \"awaited\""), "{}", shown.borrow());
+    });
+}
+
+#[test]
+fn a_stream_that_has_given_something_at_each_poll_is_shown_with_the_children_that_stand_still() {
+    run_virtually(async {
+        let children: [Pin<Box<dyn Future<Output = ()>>>; 2] =
+            [Box::pin(sleep(Duration::from_millis(10))), Box::pin(async {})];
+        let mut stream = gather(children).named("held").stream();
+        assert_eq!(stream.next().await, Some((1, ())));
+        sleep(5 * SECOND).await;
+        let shown = dump().to_string();
+        assert!(shown.contains("stream \"held\": 0 waiting, 1 ready, 1 done"), "{shown}");
+        assert!(shown.contains("#0: ready, not polled for 5.0 s"), "{shown}");
+    });
+}
+
+#[test]
+fn a_dump_that_is_asked_for_while_the_runtime_ends_says_that_there_is_none() {
+    let runtime = Runtime::new().unwrap();
+    let handle = runtime.handle();
+    // Whether the question comes before the end or after it, the answer is the same.
+    let asks = thread::spawn(move || handle.dump().status);
+    drop(runtime);
+    assert_eq!(asks.join().unwrap(), Status::NoRuntime);
+}
+
+// The clock leaps only if no socket has anything.
+#[test]
+fn a_ping_pong_over_the_loopback_takes_no_time_on_the_virtual_clock() {
+    run_virtually(async {
+        let listener = gather::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let left = gather::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (right, _) = listener.accept().await.unwrap();
+        let start = gather::now();
+        let pings = async {
+            for _ in 0..100 {
+                left.write_all(b"x").await?;
+                left.read_exact(&mut [0]).await?;
+            }
+            Ok::<_, std::io::Error>(())
+        };
+        let pongs = async {
+            for _ in 0..100 {
+                right.read_exact(&mut [0]).await?;
+                right.write_all(b"x").await?;
+            }
+            Ok(())
+        };
+        gather::timeout(5 * SECOND, gather!(pings, pongs)).await.expect("nobody is slow").unwrap();
+        assert!(gather::now() - start < 5 * SECOND);
+    });
+}
+
+#[test]
+fn a_gather_that_is_held_for_a_short_time_after_a_long_rest_of_the_runtime_is_not_reported() {
+    let test = "a_gather_that_is_held_for_a_short_time_after_a_long_rest_of_the_runtime_is_not_reported";
+    if is_alone(test) {
+        let runtime = Builder::new().stall_warning(500 * Duration::from_millis(1)).build().unwrap();
+        // The runtime rests until a thread has slept: nothing is waited for here but time.
+        thread::spawn(|| thread::sleep(SECOND)).join().unwrap();
+        return runtime.block_on(async {
+            let mut held = pin!(gather([yield_now()]).capture());
+            assert!(gather::timeout(Duration::ZERO, held.as_mut()).await.is_err());
+            sleep(Duration::from_millis(10)).await;
+        });
+    }
+    let output = command("true", test).output().unwrap();
+    check(test, &output);
+    assert!(!String::from_utf8(output.stderr).unwrap().contains("nobody has polled"));
 }

@@ -161,7 +161,7 @@
 //! It prints on its standard error:
 //!
 //! ```text
-//! gather: children of a gather were woken 2000 ms ago or more, and nobody has polled the gather since. Either a poll takes that long, or the gather is held without being awaited; then its children may hold what others wait for.
+//! gather: children of a gather were woken 2000 ms ago or more, and nobody has polled the gather since: gather "lock holders". Either a poll takes that long, or the gather is held without being awaited; then its children may hold what others wait for.
 //! run: 0 tasks, 1 gather, 1 timer, 0 sockets
 //!   main: waiting for 2.0 s, polled 3 times
 //!     gather "lock holders": 1 waiting, 1 ready, 0 done, polled 2 times, last 2.9 s ago

@@ -42,6 +42,8 @@ enum Todo<'a> {
 struct Tree<'a> {
     tasks: HashMap<Owner, Vec<(Key, &'a Row)>>,
     groups: HashMap<Owner, Vec<(u32, &'a GroupRow)>>,
+    /// What is left when the tree has been walked, the last first; `None` before.
+    lost: Option<Vec<(Owner, Key)>>,
 }
 
 /// Takes the dump of the runtime that has these tables.
@@ -71,7 +73,7 @@ pub(crate) fn collect(local: &Local) -> Dump {
     let mut todo = Vec::new();
     tree.push_of(Owner::Root, 0, &mut todo);
     tree.push_of(Owner::Main, 1, &mut todo);
-    while let Some(next) = todo.pop() {
+    while let Some(next) = todo.pop().or_else(|| tree.next_lost()) {
         nodes.push(match next {
             Todo::Task(depth, key, row) => {
                 tree.push_of(Owner::Task(key.row), depth + 1, &mut todo);
@@ -89,7 +91,11 @@ pub(crate) fn collect(local: &Local) -> Dump {
                 if more > 0 {
                     todo.push(Todo::More(depth + 1, more));
                 }
-                children.truncate(MOST_LISTED);
+                tree.hide(
+                    children
+                        .drain(children.len() - more..)
+                        .map(|child| Owner::Child { group: number, number: child.number }),
+                );
                 todo.extend(children.into_iter().rev().map(|child| Todo::Child(depth + 1, number, child)));
                 let Label { kind, name, place } = row.label.clone();
                 let kind = NodeKind::Group { kind, name, made_at: place, waiting, ready, done: row.done };
@@ -113,6 +119,38 @@ pub(crate) fn collect(local: &Local) -> Dump {
 }
 
 impl<'a> Tree<'a> {
+    /// Takes away what is below those that are not listed.
+    fn hide(&mut self, owners: impl Iterator<Item = Owner>) {
+        let mut hidden: Vec<_> = owners.collect();
+        while let Some(owner) = hidden.pop() {
+            let tasks = self.tasks.remove(&owner).unwrap_or_default();
+            hidden.extend(tasks.into_iter().map(|(key, _)| Owner::Task(key.row)));
+            for (group, row) in self.groups.remove(&owner).unwrap_or_default() {
+                hidden.extend(row.children().map(|child| Owner::Child { group, number: child.number }));
+            }
+        }
+    }
+
+    /// A task that is under nothing in the tree: those that wait for one another in a ring, and those of a gather that is in
+    /// its first poll.
+    fn next_lost(&mut self) -> Option<Todo<'a>> {
+        let lost = self.lost.get_or_insert_with(|| {
+            let of = |(owner, tasks): (&Owner, &Vec<(Key, _)>)| {
+                tasks.iter().map(|(key, _)| (*owner, *key)).collect::<Vec<_>>()
+            };
+            let mut lost: Vec<_> = self.tasks.iter().flat_map(of).collect();
+            lost.sort_by_key(|(_, key)| Reverse(key.serial));
+            lost
+        });
+        while let Some((owner, key)) = lost.pop() {
+            let Some(tasks) = self.tasks.get_mut(&owner) else { continue }; // it was shown meanwhile
+            let position = tasks.iter().position(|(other, _)| *other == key)?;
+            let (key, row) = tasks.remove(position);
+            return Some(Todo::Task(0, key, row));
+        }
+        None
+    }
+
     /// Puts on the stack what belongs to `owner`, so that groups come first and the rest in order.
     fn push_of(&mut self, owner: Owner, depth: usize, todo: &mut Vec<Todo<'a>>) {
         let mut tasks = self.tasks.remove(&owner).unwrap_or_default();
@@ -121,7 +159,7 @@ impl<'a> Tree<'a> {
         if more > 0 {
             todo.push(Todo::More(depth, more));
         }
-        tasks.truncate(MOST_LISTED);
+        self.hide(tasks.drain(tasks.len() - more..).map(|(key, _)| Owner::Task(key.row)));
         todo.extend(tasks.into_iter().rev().map(|(key, row)| Todo::Task(depth, key, row)));
         let groups = self.groups.remove(&owner).unwrap_or_default();
         todo.extend(groups.into_iter().rev().map(|(number, row)| Todo::Group(depth, number, row)));

@@ -102,6 +102,11 @@ impl Group {
         self.label.name = Some(name);
     }
 
+    /// Takes the name away, for another group that stands for this one.
+    pub fn take_name(&mut self) -> Option<Cow<'static, str>> {
+        self.label.name.take()
+    }
+
     /// One poll of the owner: `cx` is the parent's, and `f` polls the children that were woken.
     ///
     /// `f` is given a generation if the group is new on this runtime: at its first poll, or because its owner was moved
@@ -272,6 +277,16 @@ impl Polling<'_> {
     /// The context of the parent.
     pub fn context(&self) -> Context<'_> {
         Context::from_waker(self.parent)
+    }
+
+    /// Ends a poll that gives something when so many children are `done` and so many `left`: a dump shows those, though the
+    /// owner does not wait.
+    #[inline]
+    pub fn give<R>(&self, output: R, done: usize, left: usize) -> Poll<R> {
+        if left > 0 {
+            self.local.groups.borrow_mut().note_poll(self.group.row, &self.group.label, done);
+        }
+        Poll::Ready(output)
     }
 
     /// Ends the poll. If children are still queued, or there is `more` to do, the parent is woken so that it polls again

@@ -3,6 +3,7 @@
 //! Next: [`table`](super::table), where they are.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::panic::Location;
 use std::task::Waker;
 
@@ -49,6 +50,15 @@ pub(crate) struct Label {
     pub(crate) name: Option<Cow<'static, str>>,
     /// Where it was made.
     pub(crate) place: &'static Location<'static>,
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "{} {name:?}", self.kind),
+            None => write!(f, "{} ({})", self.kind, self.place),
+        }
+    }
 }
 
 impl Label {

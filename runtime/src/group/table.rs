@@ -61,11 +61,13 @@ pub(crate) struct Groups {
     next_generation: u8,
     /// When the loop last looked at the clock, in milliseconds.
     now: u32,
+    /// When to look for stalled groups again.
+    next_look: u32,
 }
 
 impl Groups {
     pub(crate) const fn new() -> Groups {
-        Groups { rows: Vec::new(), free: Vec::new(), next_generation: 1, now: 0 }
+        Groups { rows: Vec::new(), free: Vec::new(), next_generation: 1, now: 0, next_look: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -84,20 +86,30 @@ impl Groups {
     }
 
     /// Looks for groups whose children were woken `after` milliseconds ago or more and are not polled, and that were not
-    /// reported. Says whether there are any; and, if there are others that may become so, in how many milliseconds.
-    pub(crate) fn find_stalled(&mut self, after: u32) -> (bool, Option<u32>) {
-        let mut is_any = false;
+    /// reported: gives the first few. Gives also in how many milliseconds it wants to look again, if it does. (It looks at most four
+    /// times in `after`, because there may be many rows.)
+    pub(crate) fn find_stalled(&mut self, after: u32) -> (Vec<Label>, Option<u32>) {
+        const MOST_NAMED: usize = 8;
+        let mut stalled = Vec::new();
+        let wait = self.next_look.wrapping_sub(self.now);
+        if (1..=after).contains(&wait) {
+            return (stalled, (self.len() > 0).then_some(wait));
+        }
+        self.next_look = self.now.wrapping_add(after.div_ceil(4));
         let mut next = None;
         let rows = self.rows.iter_mut().filter(|row| row.polls > 0);
         for row in rows.filter(|row| row.head != END && !row.is_reported) {
             let left = after.saturating_sub(self.now.wrapping_sub(row.woken_at));
-            if left == 0 {
-                (is_any, row.is_reported) = (true, true);
-            } else {
+            if left > 0 {
                 next = Some(next.map_or(left, |next: u32| next.min(left)));
+                continue;
+            }
+            row.is_reported = true;
+            if stalled.len() < MOST_NAMED {
+                stalled.push(row.label.clone());
             }
         }
-        (is_any, next)
+        (stalled, next)
     }
 
     /// The loop has looked at the clock.
@@ -161,6 +173,15 @@ impl Groups {
         more: bool,
         done: usize,
     ) -> (bool, Option<Waker>) {
+        self.note_poll(group, label, done);
+        let row = &mut self.rows[group as usize];
+        row.told = more || row.head != END;
+        (row.told, row.parent.replace(parent))
+    }
+
+    /// The owner has polled, and `done` of its children have ended so far.
+    #[inline]
+    pub(super) fn note_poll(&mut self, group: u32, label: &Label, done: usize) {
         let row = &mut self.rows[group as usize];
         if row.polls == 0 {
             row.label = label.clone();
@@ -168,8 +189,6 @@ impl Groups {
         row.polls += 1;
         row.polled_at = self.now;
         row.done = done;
-        row.told = more || row.head != END;
-        (row.told, row.parent.replace(parent))
     }
 
     /// Takes the wakers out, for a runtime that ends.

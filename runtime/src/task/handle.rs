@@ -41,7 +41,7 @@ pub fn spawn<F: Future + 'static>(future: F) -> Task<F::Output> {
         no_room();
     }
     let span = Span::of_task(Location::caller());
-    Task::new(insert(Cell::boxed(future, span.clone()), Location::caller(), &span))
+    Task::new(insert(Cell::boxed(future, span.clone()), Location::caller(), &span), span)
 }
 
 /// Starts a task, as [`spawn`] does, unless the runtime has as many as [`Builder::max_tasks`] allows.
@@ -83,7 +83,7 @@ pub(crate) fn spawn_from<F: Future + 'static>(
         return Err(SpawnError { future, max_tasks: max_tasks() });
     }
     let span = Span::of_task(spawned_at);
-    Ok(Task::new(insert(Cell::boxed(future, span.clone()), spawned_at, &span)))
+    Ok(Task::new(insert(Cell::boxed(future, span.clone()), spawned_at, &span), span))
 }
 
 #[inline(always)]
@@ -180,6 +180,8 @@ pub struct Task<T> {
     reference: Reference,
     /// Whether the output was taken: then there is nothing to cancel.
     taken: bool,
+    /// The task's span, to be given its name.
+    span: Span,
     output: PhantomData<T>,
 }
 
@@ -188,22 +190,16 @@ impl<T> Unpin for Task<T> {}
 
 impl<T> Task<T> {
     #[inline(always)]
-    fn new(reference: Reference) -> Task<T> {
-        Task { reference, taken: false, output: PhantomData }
+    fn new(reference: Reference, span: Span) -> Task<T> {
+        Task { reference, taken: false, span, output: PhantomData }
     }
 
     /// Names the task in a [`dump`](crate::dump()). (It may be named on the thread of its runtime; elsewhere this does nothing.)
     pub fn named(self, name: impl Into<Cow<'static, str>>) -> Task<T> {
         let Reference { runtime, key } = self.reference;
         let name = name.into();
-        local::with_home(runtime, |local| {
-            #[cfg(feature = "tracing")]
-            {
-                let span = local.tasks.borrow().span(key.row).cloned();
-                span.unwrap_or_default().set_name(&name);
-            }
-            local.tasks.borrow_mut().set_name(key, name);
-        });
+        self.span.set_name(&name);
+        local::with_home(runtime, |local| local.tasks.borrow_mut().set_name(key, name));
         self
     }
 
