@@ -33,7 +33,7 @@ use gather::{Builder, Handle, Runtime, gather, run, sleep, spawn, yield_now};
 use gather_tests::children::{counting_waker, poll_next_turn};
 use gather_tests::every_mode::{Bang, Brood, Event, FIVE, Given, Mode, Running};
 use gather_tests::foreign::{Done, foreign};
-use gather_tests::probe::poll_once;
+use gather_tests::probe::{poll_once, some_turns};
 use gather_tests::random::Random;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -565,6 +565,21 @@ mod sentence_5_polls_are_in_input_order_and_then_in_that_of_the_wakes_and_only_t
     }
 
     #[test]
+    fn a_child_that_wakes_itself_in_its_first_poll_is_polled_again_after_those_before_it() {
+        run(async {
+            for mode in Mode::ALL {
+                let case = format!("{mode:?}");
+                let mut brood = Brood::new(FIVE);
+                brood.restless = vec![1, 3];
+                let mut all = mode.gather(&brood, usize::MAX);
+                let (wakes, waker) = counting_waker();
+                check_pending(&poll_once(&mut all, &waker), &case);
+                assert_eq!((brood.polled(), wakes.get()), (vec![0, 1, 2, 3, 4, 1, 3], 0), "{case}");
+            }
+        });
+    }
+
+    #[test]
     fn a_child_that_was_not_woken_is_not_polled() {
         run(async {
             for mode in Mode::ALL {
@@ -758,16 +773,17 @@ mod sentence_8_a_panic_ends_it_at_once_with_that_panic_and_siblings_are_dropped 
     #[test]
     fn a_panic_in_the_destructor_of_a_child_that_finishes() {
         run(async {
+            // It goes before the output is looked at: so it is the panic that ends it, and not an output that would.
             for mode in Mode::ALL {
-                for later in [false, true] {
-                    let case = format!("{mode:?}, {later}");
+                for (later, is_ok) in [(false, false), (false, true), (true, false), (true, true)] {
+                    let case = format!("{mode:?}, {later}, {is_ok}");
                     let mut brood = Brood::new(FIVE);
                     brood.bombs = vec![1];
                     let mut all = mode.gather(&brood, usize::MAX);
                     if later {
                         start(&mut all, &brood, FIVE, &case).await;
                     }
-                    brood.finish(1, mode.passes(1));
+                    brood.finish(1, is_ok);
                     assert_eq!(caught(&mut all, &case).await, Bang::Drop(1), "{case}");
                     check_gone(all, &brood, &case);
                 }
@@ -894,16 +910,40 @@ mod sentence_9_it_may_be_moved_or_polled_with_another_waker_before_and_between_p
                 let (first_wakes, first) = counting_waker();
                 let (second_wakes, second) = counting_waker();
                 check_pending(&poll_once(&mut all, &first), &case);
-                brood.wake(0);
-                assert_eq!((first_wakes.get(), second_wakes.get()), (1, 0), "{case}");
                 check_pending(&poll_once(&mut all, &second), &case);
                 // Its child was last polled with the first waker; its wake goes to the second all the same.
+                brood.wake(0);
+                assert_eq!((first_wakes.get(), second_wakes.get()), (0, 1), "{case}");
+                // Woken through the second and polled with the first, whose turn it is now.
+                check_pending(&poll_once(&mut all, &first), &case);
                 brood.wake(1);
                 assert_eq!((first_wakes.get(), second_wakes.get()), (1, 1), "{case}");
                 check_pending(&poll_once(&mut all, &first), &case);
+                check_pending(&poll_once(&mut all, &second), &case);
                 brood.wake(2);
-                assert_eq!((first_wakes.get(), second_wakes.get()), (2, 1), "{case}");
+                assert_eq!((first_wakes.get(), second_wakes.get()), (1, 2), "{case}");
                 assert_eq!(brood.polled(), [0, 1, 2, 3, 4, 0, 1], "{case}");
+            }
+        });
+    }
+
+    #[test]
+    fn the_task_that_it_has_moved_to_is_woken_and_not_the_one_that_it_has_left() {
+        run(async {
+            for mode in Mode::ALL.into_iter().filter(|mode| *mode != Mode::Race) {
+                let case = format!("{mode:?}");
+                let brood = Brood::new(FIVE);
+                let mut all = mode.gather(&brood, usize::MAX);
+                start(&mut all, &brood, FIVE, &case).await; // in this task
+                let task = spawn(all);
+                some_turns().await;
+                assert_eq!(brood.polled(), [], "{case}: a move polls nobody");
+                (0..FIVE).for_each(|index| brood.finish(index, mode.passes(index)));
+                let polls = Handle::current().metrics().polls();
+                some_turns().await;
+                assert!(task.is_finished(), "{case}: it was not woken");
+                assert!(Handle::current().metrics().polls() - polls <= 6, "{case}: who else was woken?");
+                assert_eq!(task.await.unwrap(), expected(mode, &[0, 1, 2, 3, 4]), "{case}");
             }
         });
     }
