@@ -36,7 +36,7 @@
 //! | an empty gather waits | 1: `an_empty_gather_is_ready_at_its_first_poll_and_wakes_nobody` |
 //! | the first parent is kept | 9: `it_wakes_the_one_who_polled_it_last`, `the_task_that_it_has_moved_to_is_woken_and_not_the_one_that_it_has_left` |
 //! | the parent is always taken for told | 9: `it_wakes_the_one_who_polled_it_last` |
-//! | a wake is lost that comes after the last child was polled | 9: `a_wake_that_comes_when_no_child_is_left_to_poll_and_its_waker_is_cloned_is_not_lost` (and no other of the tests of gathers) |
+//! | a wake is lost that comes after the last child was polled | 9: `a_wake_that_comes_when_no_child_is_left_to_poll_and_its_waker_is_cloned_is_not_lost` |
 //! | a wake in a first poll is lost | 5: `a_child_that_wakes_itself_in_its_first_poll_is_polled_again_after_those_before_it` |
 //! | children do not learn their wakers on another runtime | 9: `it_may_move_to_another_runtime_before_and_after_each_poll` |
 //! | the child that was woken last is polled first | 5: `children_are_first_polled_in_input_order_and_then_in_the_order_in_which_they_were_woken` |
