@@ -93,6 +93,8 @@ pub struct Brood {
     pub bombs: Vec<usize>,
     /// Which children's outputs do.
     pub output_bombs: Vec<usize>,
+    /// Which children wake themselves in their first poll.
+    pub restless: Vec<usize>,
     /// What was done.
     pub log: Log<Event>,
     seen: RefCell<Vec<Event>>,
@@ -104,18 +106,21 @@ impl Brood {
         let (controls, mut children) = children(count);
         children.reverse();
         let (children, seen) = (RefCell::new(children), RefCell::default());
-        Brood { controls, children, bombs: vec![], output_bombs: vec![], log: Log::new(), seen }
+        let (bombs, output_bombs, restless) = (vec![], vec![], vec![]);
+        Brood { controls, children, bombs, output_bombs, restless, log: Log::new(), seen }
     }
 
     /// The children. Each is made when it is pulled.
     pub fn input(&self) -> impl Iterator<Item = Kid> + use<> {
         let (log, mut children) = (self.log.clone(), self.children.take());
-        let (bombs, output_bombs) = (self.bombs.clone(), self.output_bombs.clone());
+        let (bombs, output_bombs, restless) =
+            (self.bombs.clone(), self.output_bombs.clone(), self.restless.clone());
         (0..self.controls.len()).map(move |index| {
             log.note(Event::Pulled(index));
             let child = children.pop().expect("there is one for each");
             let (is_bomb, output_is_bomb) = (bombs.contains(&index), output_bombs.contains(&index));
-            Kid { index, child, is_bomb, output_is_bomb, log: log.clone() }
+            let is_restless = restless.contains(&index);
+            Kid { index, child, is_bomb, output_is_bomb, is_restless, log: log.clone() }
         })
     }
 
@@ -225,6 +230,8 @@ pub struct Kid {
     child: Child<Act>,
     is_bomb: bool,
     output_is_bomb: bool,
+    /// It has to wake itself in the next poll.
+    is_restless: bool,
     log: Log<Event>,
 }
 
@@ -233,6 +240,9 @@ impl Future for Kid {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
         self.log.note(Event::Polled(self.index));
+        if std::mem::take(&mut self.is_restless) {
+            cx.waker().wake_by_ref();
+        }
         let act = ready!(Pin::new(&mut self.child).poll(cx));
         let is_ok = match act {
             Act::Give(is_ok) => is_ok,

@@ -470,6 +470,40 @@ fn a_panic_in_any_function_of_a_policy_ends_the_gather_with_it_and_every_child_w
 }
 
 #[test]
+fn a_policy_is_given_an_output_when_its_child_is_gone() {
+    /// Counts the children that are there at each output.
+    struct Counts(Census, Vec<usize>);
+    impl Policy<()> for Counts {
+        type Output = Vec<usize>;
+        fn judge(&mut self, _: usize, (): (), _: &mut Kept<()>) -> ControlFlow<Self::Output> {
+            self.1.push(self.0.alive());
+            ControlFlow::Continue(())
+        }
+        fn finish(&mut self, _: Kept<()>) -> Self::Output {
+            self.1.clone()
+        }
+    }
+    run(async {
+        let census = Census::new();
+        // Two are ready at their first poll, two later.
+        let all = gather([0, 1, 1, 0].map(|turns| {
+            let guard = census.guard();
+            let mut turns = turns;
+            poll_fn(move |cx| {
+                let _inside = &guard;
+                if turns == 0 {
+                    return Poll::Ready(());
+                }
+                turns -= 1;
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            })
+        }));
+        assert_eq!(all.policy(Counts(census.clone(), vec![])).await, [3, 2, 1, 0]);
+    });
+}
+
+#[test]
 fn a_policy_that_stops_has_no_more_children_started_and_is_given_what_those_that_were_woken_give() {
     /// Stops when its gate is open.
     struct Until<F>(F, Log<(usize, bool)>);

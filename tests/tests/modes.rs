@@ -17,6 +17,47 @@
 //! capture in more detail: timers and sockets, threads, inputs that lie. The tasks of a `wait` are polled by the loop and outlive
 //! it: what it promises is in `wait.rs`.
 //!
+//! # What the tests catch
+//!
+//! Each of these faults was put into the code on purpose, and these tests failed; most faults fail many others, too. A number is that of the
+//! sentence; a test without one is in `mode_by_mode.rs`. (`random_programs.rs` has a list of its own.)
+//!
+//! | fault | caught by |
+//! |---|---|
+//! | siblings are not dropped before the result is seen | 2: `whatever_ends_it_at_a_first_poll_or_later_for_any_number_of_children_and_any_size_hint` |
+//! | siblings are not dropped before a panic is seen (in a gather, in a stream) | 8: `a_panic_in_a_child_at_its_first_poll_or_later_and_outputs_are_dropped_too` |
+//! | `gather!` does not drop siblings before the error | 2: `whatever_ends_it_at_a_first_poll_or_later_for_any_number_of_children_and_any_size_hint` |
+//! | `scope` does not drop its children in its last poll | 8: `panics_in_the_destructors_of_siblings_and_of_outputs_change_no_result_but_that_of_a_scope` |
+//! | an error is kept back while more than 30 siblings run | 2: `whatever_ends_it_at_a_first_poll_or_later_for_any_number_of_children_and_any_size_hint` |
+//! | a size hint is believed | 2: `whatever_ends_it_at_a_first_poll_or_later_for_any_number_of_children_and_any_size_hint` |
+//! | outputs leak when it ends or is dropped | 4: `dropping_it_after_any_number_of_steps_drops_every_child_and_every_output` |
+//! | results come in the order of completion | 1: `results_are_in_input_order_or_come_with_their_indices_whatever_the_order_of_completion` |
+//! | a slot that is used again has a wrong index | 1: `results_are_in_input_order_or_come_with_their_indices_under_any_limit` |
+//! | an empty gather waits | 1: `an_empty_gather_is_ready_at_its_first_poll_and_wakes_nobody` |
+//! | the first parent is kept | 9: `it_wakes_the_one_who_polled_it_last`, `the_task_that_it_has_moved_to_is_woken_and_not_the_one_that_it_has_left` |
+//! | the parent is always taken for told | 9: `it_wakes_the_one_who_polled_it_last` |
+//! | a wake is lost that comes after the last child was polled | 9: `a_wake_that_comes_when_no_child_is_left_to_poll_and_its_waker_is_cloned_is_not_lost` |
+//! | a wake in a first poll is lost | 5: `a_child_that_wakes_itself_in_its_first_poll_is_polled_again_after_those_before_it` |
+//! | children do not learn their wakers on another runtime | 9: `it_may_move_to_another_runtime_before_and_after_each_poll` |
+//! | the child that was woken last is polled first | 5: `children_are_first_polled_in_input_order_and_then_in_the_order_in_which_they_were_woken` |
+//! | every child is polled at each poll | 5: `a_child_that_was_not_woken_is_not_polled` |
+//! | generations are not looked at | 5: `late_wakes_of_a_finished_child_poll_neither_it_nor_the_one_in_its_place` |
+//! | a finished child stays | 5: `a_finished_child_is_dropped_when_it_finishes_before_the_next_is_polled` |
+//! | an output is judged before its child is dropped | `a_policy_is_given_an_output_when_its_child_is_gone`; in `gather!`: 8: `a_panic_in_the_destructor_of_a_child_that_finishes` |
+//! | the limit is one too high, or one too low | 6: `as_many_as_may_run_do_and_never_more_and_what_is_pulled_is_polled_at_once` |
+//! | the input is asked for one more than may start | 6: `as_many_as_may_run_do_and_never_more_and_what_is_pulled_is_polled_at_once` |
+//! | outputs that wait in `for_each` do not count against the limit | `streams.rs`: `running_children_and_waiting_outputs_of_for_each_are_never_more_than_the_limit` |
+//! | a panic in a child is taken for a child that waits | 8: `a_panic_in_a_child_at_its_first_poll_or_later_and_outputs_are_dropped_too` |
+//! | a destructor that panics keeps others from running | 8: `a_panic_in_a_destructor_when_it_is_dropped_comes_out_after_every_destructor_has_run` (it aborts) |
+//! | errors of `first_ok` are dropped as a `Vec` drops them | `errors_and_successes_whose_destructors_panic_are_all_dropped_with_the_gather_that_has_them` |
+//! | a poll after the end goes through | 9: `a_poll_after_the_result_panics_and_says_why_and_a_stream_stays_at_its_end` |
+//! | `within` gives up those that were woken at its end | `what_finishes_at_the_instant_at_which_the_time_is_over_counts` |
+//! | a child is started when the time of `within` is over | `no_child_of_within_is_started_after_its_end_and_the_length_is_that_of_the_input_or_of_those_that_were_started` |
+//! | what `within` gives is as long as what was started | `no_child_of_within_is_started_after_its_end_and_the_length_is_that_of_the_input_or_of_those_that_were_started` |
+//! | a quorum is one too high, or one too low | `a_quorum_ends_with_its_last_success_in_the_order_in_which_they_came_and_the_others_are_dropped` |
+//! | a quorum is given up one failure too early, or too late | `a_quorum_is_given_up_with_the_failure_that_is_one_too_many_and_not_before` |
+//! | a policy that has stopped is asked again | `a_policy_that_stops_has_no_more_children_started_and_is_given_what_those_that_were_woken_give` |
+
 use std::any::Any;
 use std::cell::Cell;
 use std::future::Future;
@@ -33,7 +74,7 @@ use gather::{Builder, Handle, Runtime, gather, run, sleep, spawn, yield_now};
 use gather_tests::children::{counting_waker, poll_next_turn};
 use gather_tests::every_mode::{Bang, Brood, Event, FIVE, Given, Mode, Running};
 use gather_tests::foreign::{Done, foreign};
-use gather_tests::probe::poll_once;
+use gather_tests::probe::{poll_once, some_turns};
 use gather_tests::random::Random;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -565,6 +606,21 @@ mod sentence_5_polls_are_in_input_order_and_then_in_that_of_the_wakes_and_only_t
     }
 
     #[test]
+    fn a_child_that_wakes_itself_in_its_first_poll_is_polled_again_after_those_before_it() {
+        run(async {
+            for mode in Mode::ALL {
+                let case = format!("{mode:?}");
+                let mut brood = Brood::new(FIVE);
+                brood.restless = vec![1, 3];
+                let mut all = mode.gather(&brood, usize::MAX);
+                let (wakes, waker) = counting_waker();
+                check_pending(&poll_once(&mut all, &waker), &case);
+                assert_eq!((brood.polled(), wakes.get()), (vec![0, 1, 2, 3, 4, 1, 3], 0), "{case}");
+            }
+        });
+    }
+
+    #[test]
     fn a_child_that_was_not_woken_is_not_polled() {
         run(async {
             for mode in Mode::ALL {
@@ -758,16 +814,17 @@ mod sentence_8_a_panic_ends_it_at_once_with_that_panic_and_siblings_are_dropped 
     #[test]
     fn a_panic_in_the_destructor_of_a_child_that_finishes() {
         run(async {
+            // It goes before the output is looked at: so it is the panic that ends it, and not an output that would.
             for mode in Mode::ALL {
-                for later in [false, true] {
-                    let case = format!("{mode:?}, {later}");
+                for (later, is_ok) in [(false, false), (false, true), (true, false), (true, true)] {
+                    let case = format!("{mode:?}, {later}, {is_ok}");
                     let mut brood = Brood::new(FIVE);
                     brood.bombs = vec![1];
                     let mut all = mode.gather(&brood, usize::MAX);
                     if later {
                         start(&mut all, &brood, FIVE, &case).await;
                     }
-                    brood.finish(1, mode.passes(1));
+                    brood.finish(1, is_ok);
                     assert_eq!(caught(&mut all, &case).await, Bang::Drop(1), "{case}");
                     check_gone(all, &brood, &case);
                 }
@@ -894,16 +951,40 @@ mod sentence_9_it_may_be_moved_or_polled_with_another_waker_before_and_between_p
                 let (first_wakes, first) = counting_waker();
                 let (second_wakes, second) = counting_waker();
                 check_pending(&poll_once(&mut all, &first), &case);
-                brood.wake(0);
-                assert_eq!((first_wakes.get(), second_wakes.get()), (1, 0), "{case}");
                 check_pending(&poll_once(&mut all, &second), &case);
                 // Its child was last polled with the first waker; its wake goes to the second all the same.
+                brood.wake(0);
+                assert_eq!((first_wakes.get(), second_wakes.get()), (0, 1), "{case}");
+                // Woken through the second and polled with the first, whose turn it is now.
+                check_pending(&poll_once(&mut all, &first), &case);
                 brood.wake(1);
                 assert_eq!((first_wakes.get(), second_wakes.get()), (1, 1), "{case}");
                 check_pending(&poll_once(&mut all, &first), &case);
+                check_pending(&poll_once(&mut all, &second), &case);
                 brood.wake(2);
-                assert_eq!((first_wakes.get(), second_wakes.get()), (2, 1), "{case}");
+                assert_eq!((first_wakes.get(), second_wakes.get()), (1, 2), "{case}");
                 assert_eq!(brood.polled(), [0, 1, 2, 3, 4, 0, 1], "{case}");
+            }
+        });
+    }
+
+    #[test]
+    fn the_task_that_it_has_moved_to_is_woken_and_not_the_one_that_it_has_left() {
+        run(async {
+            for mode in Mode::ALL.into_iter().filter(|mode| *mode != Mode::Race) {
+                let case = format!("{mode:?}");
+                let brood = Brood::new(FIVE);
+                let mut all = mode.gather(&brood, usize::MAX);
+                start(&mut all, &brood, FIVE, &case).await; // in this task
+                let task = spawn(all);
+                some_turns().await;
+                assert_eq!(brood.polled(), [], "{case}: a move polls nobody");
+                (0..FIVE).for_each(|index| brood.finish(index, mode.passes(index)));
+                let polls = Handle::current().metrics().polls();
+                some_turns().await;
+                assert!(task.is_finished(), "{case}: it was not woken");
+                assert!(Handle::current().metrics().polls() - polls <= 6, "{case}: who else was woken?");
+                assert_eq!(task.await.unwrap(), expected(mode, &[0, 1, 2, 3, 4]), "{case}");
             }
         });
     }
