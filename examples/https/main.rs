@@ -5,8 +5,8 @@
 //! prints, for example:
 //!
 //!     GET https://localhost:40123/, 200 requests, 16 at a time
-//!     200 answers with status 200, 10,600 bytes in 61.3ms
-//!     handshakes: 16 in full, 184 resumed
+//!     200 answers with status 200, 10600 bytes in 640.1ms
+//!     handshakes: 94 in full, 106 resumed
 //!     without the server's certificate: invalid peer certificate: UnknownIssuer
 //!
 //!     cargo run --release --features tls --example https -- --url https://example.com/ --ca /etc/ssl/certs/ca-certificates.crt
