@@ -2,7 +2,7 @@
 //!
 //!     cargo run --release --example http_server -- --listen 127.0.0.1:8080 --cores 2
 //!
-//! prints `listening on http://127.0.0.1:8080/, 2 cores`, and answers at `/` and, slowly, at `/slow`. After Ctrl-C it accepts
+//! prints `listening on http://127.0.0.1:8080/, cores: 2`, and answers at `/` and, slowly, at `/slow`. After Ctrl-C it accepts
 //! no more, closes the connections that wait for a request, lets the others finish for as long as `--grace` says, and
 //! prints what it has done.
 //!
@@ -10,7 +10,7 @@
 //!
 //! asks itself that many times, has itself interrupted while one answer is on its way, and prints, for example:
 //!
-//!     listening on http://127.0.0.1:40123/, 2 cores
+//!     listening on http://127.0.0.1:40123/, cores: 2
 //!     1000 answers; the one that was on its way came, and then nobody was let in
 //!     1001 requests: 489 by core 0, 512 by core 1
 //!
@@ -101,7 +101,7 @@ async fn http_server(options: Options) -> Result<(), Box<dyn Error>> {
         let main = move || run(serve(listener, stopped, grace));
         cores.push(thread::Builder::new().name(format!("core {number}")).spawn(main)?);
     }
-    println!("listening on http://{address}/, {} cores", options.cores);
+    println!("listening on http://{address}/, cores: {}", options.cores);
 
     let tested = options.self_test.map(|requests| spawn(self_test(address, requests.get())));
     let signal = signals.recv().await?;
@@ -127,7 +127,7 @@ async fn http_server(options: Options) -> Result<(), Box<dyn Error>> {
     println!("{total} requests: {}", shares.collect::<Vec<_>>().join(", "));
     match served.iter().map(|core| core.cut_off).sum() {
         0 => Ok(()),
-        cut_off => Err(format!("{cut_off} connections had not finished in time").into()),
+        cut_off => Err(format!("connections that had not finished in time: {cut_off}").into()),
     }
 }
 

@@ -5,7 +5,7 @@
 //!
 //! prints, for example:
 //!
-//!     1000 clients, 4 cores
+//!     clients: 1000, cores: 4
 //!     1000 answers in 284.1ms: 250 by core 0, 250 by core 1, 250 by core 2, 250 by core 3
 //!     a core polled 751 times at most
 //!
@@ -73,7 +73,7 @@ fn main() -> ExitCode {
 }
 
 async fn many_cores(Options { cores, clients }: Options) -> Result<(), Box<dyn Error>> {
-    println!("{clients} clients, {cores} cores");
+    println!("clients: {clients}, cores: {cores}");
     let cores = (0..cores.get()).map(Core::start).collect::<io::Result<Vec<_>>>()?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
