@@ -104,7 +104,7 @@ fn answer(request: &Request<Incoming>) -> Answer {
     let text = |text: &'static str| Response::new(Either::Left(Full::new(text.into())));
     match request.uri().path() {
         "/" => text("hello\n"),
-        "/slow" => Response::new(Either::Right(Slow(Some(sleep(Duration::from_millis(300)))))),
+        "/slow" => Response::new(Either::Right(Slow(Some(sleep(Duration::from_secs(1)))))),
         _ => {
             let mut answer = text("no such page\n");
             *answer.status_mut() = StatusCode::NOT_FOUND;
