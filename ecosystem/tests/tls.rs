@@ -132,10 +132,9 @@ fn a_handshake_that_is_dropped_half_way_closes_the_connection() {
                     let mut hello = [0; 1];
                     stream.read_exact(&mut hello).await.unwrap();
                     came.send(()).await.unwrap();
-                    let mut rest = Vec::new();
-                    let mut stream = stream;
-                    let ended = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut rest).await;
-                    came.send(drop(ended)).await.unwrap();
+                    // To the end, or to an error if the client has gone before it read all.
+                    while !matches!(stream.read(&mut [0; 1000]).await, Ok(0) | Err(_)) {}
+                    came.send(()).await.unwrap();
                 }
             })
             .await;
