@@ -50,6 +50,25 @@ fn gathered_requests_get_their_own_answers_in_order() {
     });
 }
 
+#[cfg(unix)]
+#[test]
+fn a_unix_socket_will_do_and_a_reference_to_a_stream() {
+    finishes(|| {
+        run(async {
+            let (client, server) = gather::UnixStream::pair().unwrap();
+            let serves = http1::Builder::new().serve_connection(&server, service_fn(echo));
+            let asks = async {
+                let (mut sender, connection) = handshake::<_, Full<Bytes>>(client).await?;
+                let _connection = spawn(connection); // it is closed when this is dropped, and then the server ends
+                let response = sender.send_request(ask("/here", "hello")).await?;
+                read(response.into_body()).await
+            };
+            let (answer, ()) = gather::gather!(asks, serves).await.unwrap();
+            assert_eq!(answer, "/here hello");
+        });
+    });
+}
+
 #[test]
 fn the_first_failure_closes_the_connections_of_the_other_requests() {
     const OTHERS: usize = 9;
