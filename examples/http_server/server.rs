@@ -27,12 +27,12 @@ pub(crate) struct Served {
     pub(crate) cut_off: usize,
 }
 
-/// A listener at an address at which others may listen, too: the system deals the connections out among them.
-pub(crate) fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+/// A listener. At an address that is shared others may listen, too: the system deals the connections out among them.
+pub(crate) fn listen(address: SocketAddr, is_shared: bool) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
     #[cfg(unix)]
-    socket.set_reuse_port(true)?;
+    socket.set_reuse_port(is_shared)?;
     socket.bind(&address.into())?;
     socket.listen(1024)?;
     Ok(socket.into())

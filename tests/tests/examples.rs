@@ -135,6 +135,10 @@ fn http_server_says_that_it_cannot_have_an_address() {
     let ended = run("http_server", &["--listen", "192.0.2.1:80"]);
     assert_eq!(ended.code, Some(1));
     assert!(ended.complained.contains("cannot listen on 192.0.2.1:80"), "{}", ended.complained);
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let ended = run("http_server", &["--listen", &other.local_addr().unwrap().to_string()]);
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.complained.contains("in use"), "{}", ended.complained);
 }
 
 /// A process that is killed when this is dropped.
