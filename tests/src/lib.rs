@@ -3,7 +3,7 @@
 //! [`children`]: futures for gathers, which a test finishes, wakes and watches. [`every_mode`]: one promise, all modes. [`scopes`]: for
 //! tests of scopes.
 //!
-//! For the runtime: [`alone`] (a process of its own), [`asleep`] (other threads), [`watchdog`] (what might hang), [`probe`] and [`gate`] (futures to
+//! For the runtime: [`alone`] (a process of its own), [`asleep`] (other threads), [`cores`] (a runtime on each), [`watchdog`] (what might hang), [`probe`] and [`gate`] (futures to
 //! look into and to wait for), [`foreign`] (wakers of other libraries), [`witness`] (what was dropped, and where),
 //! [`wake_storm`], [`random`], [`descriptors`], [`addresses`] (where to listen).
 //!
@@ -17,6 +17,7 @@ pub mod addresses;
 pub mod alone;
 pub mod asleep;
 pub mod children;
+pub mod cores;
 pub mod descriptors;
 pub mod every_mode;
 pub mod foreign;

@@ -1,28 +1,190 @@
-//! The short examples print what their headers say. (The long ones test themselves, or have files of their own.)
+//! The examples as processes: what they do at a small size, and how they end when something is wrong.
+//!
+//! `load_test` and `shutdown` have tests of their own, in `load_test.rs` and `signal.rs`; `https` and `websocket_chat` need features
+//! that take long to build, and are run by `.ci/run`.
 
+#![cfg(unix)]
+
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, PoisonError};
 
-use gather_tests::programs::{WORKSPACE, build_example, printed_by};
+use gather::signal::Signal;
+use gather_tests::addresses::closed_address;
+use gather_tests::programs::build_example;
 
-/// What an example's header says that it prints.
+const EXAMPLES: [&str; 6] =
+    ["echo_server", "udp_echo", "timeouts_and_retries", "files", "many_cores", "http_server"];
+
+/// How an example ended, which was started with these options.
+struct Ended {
+    code: Option<i32>,
+    printed: String,
+    complained: String,
+}
+
+/// The program of an example, built once.
+fn program(name: &str) -> PathBuf {
+    static BUILT: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    built.entry(name.to_owned()).or_insert_with(|| build_example(name)).clone()
+}
+
 #[track_caller]
-fn promised(example: &str) -> String {
-    let source =
-        fs::read_to_string(Path::new(WORKSPACE).join(format!("examples/{example}/main.rs"))).unwrap();
-    let mut header = source.lines().map_while(|line| line.strip_prefix("//!"));
-    assert!(header.any(|line| line == " It prints:"), "{example} does not say what it prints");
-    let printed = header.skip(1).map_while(|line| line.strip_prefix("     "));
-    printed.flat_map(|line| [line, "\n"]).collect()
+fn run(name: &str, options: &[&str]) -> Ended {
+    let Output { status, stdout, stderr } =
+        Command::new(program(name)).args(options).stdin(Stdio::null()).output().unwrap();
+    let [printed, complained] = [stdout, stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    Ended { code: status.code(), printed, complained }
+}
+
+/// What an example printed that did what it should.
+#[track_caller]
+fn printed_by(name: &str, options: &[&str]) -> String {
+    let ended = run(name, options);
+    assert_eq!(ended.code, Some(0), "{}", ended.complained);
+    ended.printed
 }
 
 #[test]
-fn hello_prints_what_its_header_says() {
-    assert_eq!(printed_by(&mut Command::new(build_example("hello"))), promised("hello"));
+fn every_example_has_help_and_refuses_what_it_does_not_know() {
+    for name in EXAMPLES {
+        let help = printed_by(name, &["--help"]);
+        assert!(help.contains(&format!("Usage: {name} [OPTIONS]")), "{help}");
+        let refused = run(name, &["--no-such-option"]);
+        assert_eq!((refused.code, &*refused.printed), (Some(2), ""), "{name}");
+        let complaint = format!("{name}: invalid option '--no-such-option' (see --help)\n");
+        assert_eq!(refused.complained, complaint);
+    }
 }
 
 #[test]
-fn policy_prints_what_its_header_says() {
-    assert_eq!(printed_by(&mut Command::new(build_example("policy"))), promised("policy"));
+fn a_value_that_makes_no_sense_is_refused() {
+    for (name, option, value) in [
+        ("timeouts_and_retries", "--requests", "0"),
+        ("timeouts_and_retries", "--timeout", "-1"),
+        ("timeouts_and_retries", "--deadline", "0"),
+        ("timeouts_and_retries", "--server", "somewhere"),
+        ("files", "--limit", "0"),
+        ("many_cores", "--cores", "0"),
+        ("http_server", "--grace", "soon"),
+        ("http_server", "--listen", "8080"),
+    ] {
+        assert_eq!(run(name, &[option, value]).code, Some(2), "{name} {option} {value}");
+    }
+    assert_eq!(run("files", &[]).code, Some(2), "a folder is wanted");
+}
+
+#[test]
+fn timeouts_and_retries_asks_until_all_are_answered() {
+    let printed = printed_by("timeouts_and_retries", &["--requests", "20", "--attempts", "100"]);
+    assert!(printed.contains("20 of 20 answered"), "{printed}");
+}
+
+#[test]
+fn timeouts_and_retries_does_not_try_again_where_nobody_is() {
+    let ended = run("timeouts_and_retries", &["--server", &closed_address().to_string(), "--requests", "3"]);
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.printed.contains("failed attempts: 3 refused"), "{}", ended.printed);
+    assert!(ended.complained.contains("3 were given up"), "{}", ended.complained);
+}
+
+#[test]
+fn files_gives_one_digest_whatever_the_order_and_another_when_a_file_changes() {
+    let folder = std::env::temp_dir().join(format!("gather-files-{}", std::process::id()));
+    let digest = |options: &[&str]| {
+        let printed = printed_by("files", &[options, &[folder.to_str().unwrap()]].concat());
+        assert!(printed.starts_with("20 files, "), "{printed}");
+        printed.lines().find(|line| line.starts_with("digest ")).unwrap().to_owned()
+    };
+    for number in 0..20 {
+        let inner = folder.join(format!("{}", number % 3));
+        fs::create_dir_all(&inner).unwrap();
+        fs::write(inner.join(format!("{number}")), vec![number; 10_000 * usize::from(number)]).unwrap();
+    }
+    let first = digest(&[]);
+    assert_eq!([digest(&["--limit", "1"]), digest(&["--on-the-loop"])], [first.clone(), first.clone()]);
+    fs::write(folder.join("0").join("0"), "changed").unwrap();
+    assert_ne!(digest(&[]), first);
+    fs::remove_dir_all(&folder).unwrap();
+    let gone = run("files", &[folder.to_str().unwrap()]);
+    assert_eq!(gone.code, Some(1));
+    assert!(gone.complained.contains("No such file"), "{}", gone.complained);
+}
+
+#[test]
+fn many_cores_deals_its_clients_out() {
+    let printed = printed_by("many_cores", &["--cores", "3", "--clients", "30"]);
+    assert!(printed.contains("10 by core 0, 10 by core 1, 10 by core 2\n"), "{printed}");
+}
+
+#[test]
+fn http_server_tests_itself_on_one_core_and_on_two() {
+    let printed = printed_by("http_server", &["--self-test", "50"]);
+    assert!(printed.contains("51 requests: 51 by core 0\n"), "{printed}");
+    let printed = printed_by("http_server", &["--self-test", "50", "--cores", "2"]);
+    assert!(printed.contains("51 requests: "), "{printed}");
+}
+
+#[test]
+fn http_server_says_that_it_cannot_have_an_address() {
+    // Nobody has this one: it is for documentation.
+    let ended = run("http_server", &["--listen", "192.0.2.1:80"]);
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.complained.contains("cannot listen on 192.0.2.1:80"), "{}", ended.complained);
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let ended = run("http_server", &["--listen", &other.local_addr().unwrap().to_string()]);
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.complained.contains("in use"), "{}", ended.complained);
+}
+
+/// A process that is killed when this is dropped.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn http_server_closes_what_has_not_finished_when_the_time_is_up() {
+    use std::io::{Read, Write};
+    let mut server = Command::new(program("http_server"))
+        .args(["--grace", "0.1", "--cores", "2"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map(Running)
+        .unwrap();
+    let mut printed = BufReader::new(server.0.stdout.take().unwrap()).lines();
+    let line = printed.next().unwrap().unwrap();
+    let address = line.split("http://").nth(1).unwrap().split('/').next().unwrap();
+    // The answer to this takes longer: when its head is there, it has begun.
+    let mut client = std::net::TcpStream::connect(address).unwrap();
+    client.write_all(b"GET /slow HTTP/1.1\r\nhost: here\r\n\r\n").unwrap();
+    client.read_exact(&mut [0; 15]).unwrap();
+    let interrupt = format!("kill -{} {}", Signal::Interrupt.number(), server.0.id());
+    assert!(Command::new("sh").args(["-c", &interrupt]).status().unwrap().success());
+    assert_eq!(server.0.wait().unwrap().code(), Some(1));
+    let mut complained = String::new();
+    server.0.stderr.take().unwrap().read_to_string(&mut complained).unwrap();
+    assert_eq!(complained, "http_server: connections that had not finished in time: 1\n");
+    assert!(printed.any(|line| line.unwrap().starts_with("Interrupt: connections may finish")));
+}
+
+#[test]
+fn every_file_of_an_example_is_short_enough_to_be_read() {
+    let folder = Path::new(gather_tests::programs::WORKSPACE).join("examples");
+    for example in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        for file in fs::read_dir(&example).into_iter().flatten().map(|entry| entry.unwrap().path()) {
+            let lines = fs::read_to_string(&file).unwrap().lines().count();
+            assert!(lines < 250, "{}: {lines} lines", file.display());
+        }
+    }
 }

@@ -9,7 +9,7 @@ use gather_tests::programs::{WORKSPACE, cargo, printed_by};
 use proc_macro2::{TokenStream, TokenTree};
 
 /// The packages of the workspace, by their folders. The first two are published.
-const PACKAGES: [&str; 5] = ["runtime", "gather", "examples", "tests", "benches"];
+const PACKAGES: [&str; 6] = ["runtime", "gather", "examples", "tests", "ecosystem", "benches"];
 
 /// The files that may have unsafe code.
 const UNSAFE_FILES: [&str; 2] = ["gather/src/children.rs", "runtime/src/waker.rs"];
@@ -216,7 +216,8 @@ fn no_file_is_longer_than_350_lines() {
 
 #[test]
 fn every_file_begins_by_saying_what_it_is() {
-    let sources = ["runtime/src", "gather/src", "examples", "tests", "benches"].into_iter().flat_map(sources);
+    let folders = ["runtime/src", "gather/src", "examples", "tests", "ecosystem", "benches"];
+    let sources = folders.into_iter().flat_map(sources);
     let begins = |source: &Source| {
         let first = source.text.lines().find(|line| !line.is_empty() && !line.starts_with("#!["));
         first.is_some_and(|line| line.starts_with("//! "))

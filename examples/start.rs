@@ -1,0 +1,55 @@
+//! How the programs of several files start and end: their options, `--help`, and the exit code.
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::time::Duration;
+
+use lexopt::{Parser, ValueExt};
+
+/// Runs the program `name`. `read` reads the options, and gives None if help was asked for.
+///
+/// Exit codes: 0 it did what it should, 1 it did not, 2 the options cannot be used.
+pub(crate) fn start<O>(
+    name: &str,
+    help: &str,
+    read: impl FnOnce(&mut Parser) -> Result<Option<O>, lexopt::Error>,
+    program: impl FnOnce(O) -> Result<(), Box<dyn Error>>,
+) -> ExitCode {
+    let options = match read(&mut Parser::from_env()) {
+        Ok(Some(options)) => options,
+        Ok(None) => {
+            println!("{help}");
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            eprintln!("{name}: {error} (see --help)");
+            return ExitCode::from(2);
+        }
+    };
+    match program(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{name}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The value of the option that was just read.
+#[allow(dead_code, reason = "not each program has such an option")]
+pub(crate) fn value<T: FromStr<Err: Into<Box<dyn Error + Send + Sync>>>>(
+    parser: &mut Parser,
+) -> Result<T, lexopt::Error> {
+    parser.value()?.parse()
+}
+
+/// Likewise: a time above nothing.
+#[allow(dead_code, reason = "likewise")]
+pub(crate) fn seconds(parser: &mut Parser) -> Result<Duration, lexopt::Error> {
+    let parse = |text: &str| match text.parse().ok().and_then(|s| Duration::try_from_secs_f64(s).ok()) {
+        Some(time) if !time.is_zero() => Ok(time),
+        _ => Err("a number of seconds above 0 is wanted"),
+    };
+    parser.value()?.parse_with(parse)
+}

@@ -1,0 +1,234 @@
+//! A chat over WebSockets: what one says, all hear.
+//!
+//!     cargo run --release --features websocket --example websocket_chat -- --listen 127.0.0.1:7000
+//!
+//! prints `listening on ws://127.0.0.1:7000/` and serves until it is killed. To talk, from other terminals:
+//!
+//!     cargo run --release --features websocket --example websocket_chat -- --connect 127.0.0.1:7000
+//!
+//! sends each line of its input, and prints what all say.
+//!
+//!     cargo run --release --features websocket --example websocket_chat -- --self-test 100
+//!
+//! gathers that many clients against the server in the same runtime, and prints:
+//!
+//!     listening on ws://127.0.0.1:40123/
+//!     100 clients have each heard all 100
+//!
+//! async-tungstenite works over the traits of futures, which `TcpStream` has by default; `tokio::sync`'s broadcast channel
+//! runs anywhere. A connection is two children of one gather, one for each direction: when one ends, the other is dropped. Who
+//! reads too slowly misses messages, and is told so; nobody waits for him.
+
+#[path = "../start.rs"]
+mod start;
+
+use std::error::Error;
+use std::io::{self, BufRead};
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
+
+use async_tungstenite::tungstenite::Message;
+use async_tungstenite::{WebSocketReceiver, WebSocketStream, accept_async, client_async};
+use futures_util::StreamExt;
+use gather::{TcpListener, TcpStream, gather, run, sleep, spawn};
+use lexopt::{Arg, Parser};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, mpsc};
+
+const HELP: &str = "\
+A chat over WebSockets: a server, a client, or both to test itself.
+
+Usage: websocket_chat [OPTIONS]
+
+Options:
+      --listen IP:PORT   serve there; port 0 takes a free one [default: 127.0.0.1:0]
+      --connect IP:PORT  talk to the server there, instead of serving
+      --self-test N      let N clients talk to the server, instead of serving until killed
+  -h, --help             show this
+
+Exit codes: 0 the talk has ended or the self-test passed, 1 something failed, 2 the options cannot be used.";
+
+/// How many messages are kept for who is slow.
+const KEPT: usize = 1024;
+
+/// What the server says first.
+const WELCOME: &str = "welcome";
+
+struct Options {
+    listen: SocketAddr,
+    connect: Option<SocketAddr>,
+    self_test: Option<NonZeroUsize>,
+}
+
+fn options(parser: &mut Parser) -> Result<Option<Options>, lexopt::Error> {
+    let mut options =
+        Options { listen: SocketAddr::from(([127, 0, 0, 1], 0)), connect: None, self_test: None };
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Long("listen") => options.listen = start::value(parser)?,
+            Arg::Long("connect") => options.connect = Some(start::value(parser)?),
+            Arg::Long("self-test") => options.self_test = Some(start::value(parser)?),
+            Arg::Short('h') | Arg::Long("help") => return Ok(None),
+            unknown => return Err(unknown.unexpected()),
+        }
+    }
+    Ok(Some(options))
+}
+
+type AnyError = Box<dyn Error>;
+
+fn main() -> ExitCode {
+    start::start("websocket_chat", HELP, options, |options| run(chat(options)))
+}
+
+async fn chat(options: Options) -> Result<(), AnyError> {
+    if let Some(server) = options.connect {
+        return talk(server).await.map_err(|error| format!("{server}: {error}").into());
+    }
+    let listener = TcpListener::bind(options.listen).await;
+    let listener = listener.map_err(|error| format!("cannot listen on {}: {error}", options.listen))?;
+    let address = listener.local_addr()?;
+    println!("listening on ws://{address}/");
+    match options.self_test {
+        None => serve(listener).await,
+        Some(clients) => {
+            let server = spawn(serve(listener));
+            self_test(address, clients.get()).await?;
+            server.cancel();
+            println!("{clients} clients have each heard all {clients}");
+            Ok(())
+        }
+    }
+}
+
+/// Accepts connections for as long as it is polled.
+async fn serve(listener: TcpListener) -> ! {
+    let said = broadcast::Sender::new(KEPT);
+    loop {
+        match listener.accept().await {
+            Ok((stream, address)) => {
+                let said = said.clone();
+                spawn(async move {
+                    if let Err(error) = converse(stream, said).await {
+                        eprintln!("websocket_chat: {address}: {error}");
+                    }
+                })
+                .detach();
+            }
+            Err(error) => {
+                // Most likely the process has no file descriptor left: some connections must end first.
+                eprintln!("websocket_chat: cannot accept: {error}");
+                sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+/// One direction has come to its end, or failed.
+enum End {
+    Closed,
+    Failed(AnyError),
+}
+
+impl<E: Into<AnyError>> From<E> for End {
+    fn from(error: E) -> End {
+        End::Failed(error.into())
+    }
+}
+
+/// One client: what it says goes to all, and what all say to it, until it closes.
+async fn converse(stream: TcpStream, said: broadcast::Sender<String>) -> Result<(), AnyError> {
+    let mut hears = said.subscribe();
+    let (mut sender, mut receiver) = accept_async(stream).await?.split();
+    sender.send(Message::text(WELCOME)).await?;
+    let listens = async {
+        while let Some(text) = next_text(&mut receiver).await? {
+            let _ = said.send(text); // at least this client hears it
+        }
+        Err::<(), _>(End::Closed)
+    };
+    let tells = async {
+        loop {
+            let text = match hears.recv().await {
+                Ok(text) => text,
+                Err(RecvError::Lagged(count)) => format!("(you have missed {count} messages)"),
+                Err(RecvError::Closed) => return Err::<(), _>(End::Closed),
+            };
+            sender.send(Message::text(text)).await?;
+        }
+    };
+    match gather::gather!(listens, tells).await {
+        Ok(_) | Err(End::Closed) => Ok(()),
+        Err(End::Failed(error)) => Err(error),
+    }
+}
+
+/// The next text, or None when the other side has closed.
+async fn next_text(receiver: &mut WebSocketReceiver<TcpStream>) -> Result<Option<String>, AnyError> {
+    while let Some(message) = receiver.next().await {
+        if let Message::Text(text) = message? {
+            return Ok(Some(text.as_str().to_owned()));
+        }
+    }
+    Ok(None)
+}
+
+async fn connect(server: SocketAddr) -> Result<WebSocketStream<TcpStream>, AnyError> {
+    let stream = TcpStream::connect(server).await?;
+    Ok(client_async(format!("ws://{server}/"), stream).await?.0)
+}
+
+/// The client: its input is read by a thread, for that blocks, and cannot be given up.
+async fn talk(server: SocketAddr) -> Result<(), AnyError> {
+    let (mut sender, mut receiver) = connect(server).await?.split();
+    let (line, mut lines) = mpsc::channel(1);
+    thread::spawn(move || {
+        io::stdin().lock().lines().map_while(Result::ok).try_for_each(|l| line.blocking_send(l))
+    });
+    let says = async {
+        while let Some(line) = lines.recv().await {
+            sender.send(Message::text(line)).await?;
+        }
+        sender.send(Message::Close(None)).await?;
+        Ok::<(), AnyError>(())
+    };
+    let hears = async {
+        while let Some(text) = next_text(&mut receiver).await? {
+            println!("{text}");
+        }
+        Ok(())
+    };
+    gather::gather!(says, hears).await.map(drop)
+}
+
+/// All clients come, each says something, and each has to hear all.
+async fn self_test(server: SocketAddr, clients: usize) -> Result<(), AnyError> {
+    let sockets = gather((0..clients).map(async |_| {
+        let (sender, mut receiver) = connect(server).await?.split();
+        match next_text(&mut receiver).await? {
+            Some(text) if text == WELCOME => Ok::<_, AnyError>((sender, receiver)),
+            other => Err(format!("instead of a welcome came {other:?}").into()),
+        }
+    }));
+    let sockets = sockets.await?;
+    let talks = sockets.into_iter().enumerate().map(async |(number, (mut sender, mut receiver))| {
+        sender.send(Message::text(format!("I am {number}"))).await?;
+        let mut heard = Vec::new();
+        while heard.len() < clients {
+            heard.push(next_text(&mut receiver).await?.ok_or("the server has closed")?);
+        }
+        heard.sort();
+        heard.dedup();
+        if heard.len() < clients || heard.iter().any(|text| !text.starts_with("I am ")) {
+            return Err(AnyError::from(format!("client {number} heard {heard:?}")));
+        }
+        sender.send(Message::Close(None)).await?;
+        while next_text(&mut receiver).await?.is_some() {}
+        Ok(())
+    });
+    gather(talks).await?;
+    Ok(())
+}
