@@ -8,7 +8,8 @@
 //!
 //! For random programs: [`program`] (what they are, how they are generated and run) and [`model`] (what should come of them).
 //!
-//! For programs: [`programs`] (cargo, and the examples that it builds), [`load_test`] (that example as a process).
+//! For programs: [`programs`] (cargo, and the examples that it builds), [`load_test`] (that example, and others that report in
+//! its way, as processes), [`postgres`] (a server of that name).
 
 pub mod addresses;
 pub mod alone;
@@ -19,6 +20,8 @@ pub mod foreign;
 pub mod gate;
 pub mod load_test;
 pub mod model;
+#[cfg(unix)]
+pub mod postgres;
 pub mod probe;
 pub mod program;
 pub mod programs;
