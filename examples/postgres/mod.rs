@@ -5,7 +5,9 @@
 //! the bytes. That future is spawned here, on this runtime; it ends when the client is dropped or the server is gone.
 //!
 //! What tokio-postgres does only on a tokio runtime is done here: choosing the socket, and a limit on the time to connect.
-//! Not here: TLS, and several hosts in one URL (the first is taken).
+//! A pool of such connections is in `pool`. Not here: TLS, and several hosts in one URL (the first is taken).
+
+pub(crate) mod pool;
 
 use std::error::Error;
 use std::fmt;
@@ -22,6 +24,12 @@ use tokio_postgres::{AsyncMessage, Client, Config, NoTls};
 
 /// How long connecting may take, unless the URL says `connect_timeout=SECONDS`.
 const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Reads a URL, which must name a host.
+pub(crate) fn url(text: &str) -> Result<Config, String> {
+    let config: Config = text.parse().map_err(|error| Failure::Postgres(error).to_string())?;
+    if config.get_hosts().is_empty() { Err("there is no host in the URL".into()) } else { Ok(config) }
+}
 
 /// Connects. `hears` is called with what the server says unasked: notifications, and notices.
 pub(crate) async fn connect<H>(config: &Config, hears: H) -> Result<Client, Failure>
@@ -111,22 +119,10 @@ impl Failure {
             },
         }
     }
-
-    /// What failures are counted by: the words of the server with their code, or those of the system.
-    pub(crate) fn kind(&self) -> String {
-        match self {
-            Failure::Connect(_, error) => format!("cannot connect: {}", error.kind()),
-            Failure::Postgres(error) => match (error.as_db_error(), io_error(error)) {
-                (Some(said), _) => format!("{} ({})", said.message(), said.code().code()),
-                (None, Some(error)) => format!("connection lost: {}", error.kind()),
-                (None, None) => error.to_string(),
-            },
-        }
-    }
 }
 
 /// The error of the socket beneath, if it is one.
-fn io_error(error: &tokio_postgres::Error) -> Option<&io::Error> {
+pub(crate) fn io_error(error: &tokio_postgres::Error) -> Option<&io::Error> {
     error.source()?.downcast_ref()
 }
 

@@ -28,13 +28,12 @@
 //! and then a histogram. `backends at most` is there with `--watch`, which asks the server itself (`pg_stat_activity`) on
 //! one more connection.
 //!
-//! This file is the whole flow. The others: `options` (the command line), `pool` (the connections), `report`;
-//! `../postgres` (one connection), and the progress bar and the latencies of `load_test`.
+//! This file is the whole flow. The others: `options` (the command line), `report`; `../postgres`
+//! (a connection, and the pool), and the progress bar and the latencies of `load_test`.
 
 #[path = "../load_test/latency.rs"]
 mod latency;
 mod options;
-mod pool;
 #[path = "../postgres/mod.rs"]
 mod postgres;
 #[path = "../load_test/progress.rs"]
@@ -42,14 +41,14 @@ mod progress;
 mod report;
 
 use std::cell::{Cell, RefCell};
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
 use std::time::{Duration, Instant};
 
 use gather::{Outcomes, gather, scope, sleep};
 use tokio_postgres::types::Type;
 
 use crate::options::Options;
-use crate::pool::{Connections, Pool};
+use crate::postgres::pool::{self, Connections, Pool};
 use crate::postgres::{Failure, connect};
 use crate::progress::Progress;
 use crate::report::{Kinds, Report};
@@ -79,7 +78,9 @@ fn main() -> ExitCode {
 }
 
 async fn postgres_pool(options: &Options) -> Result<Report, Failure> {
-    let pool = Connections::pool(&options.config, options.connections);
+    let mut config = options.config.clone();
+    config.application_name(name());
+    let pool = Connections::pool(config, options.connections);
     // Before the run: a server that is not there is one clear error, not five hundred.
     let version = pool::take(&pool).await?.query_one_scalar("show server_version", &[]).await?;
     let run =
@@ -113,6 +114,11 @@ async fn postgres_pool(options: &Options) -> Result<Report, Failure> {
         tried_again: run.tried_again.into_inner(),
         failures,
     })
+}
+
+/// What the server calls the connections of this process's pool.
+fn name() -> String {
+    format!("postgres_pool {}", process::id())
 }
 
 /// What every query borrows.
@@ -166,7 +172,7 @@ async fn watch(options: &Options, most: &Cell<Option<i64>>) -> Result<(), Failur
         let asking = async {
             let client = connect(&config, drop).await?;
             loop {
-                let rows = client.query_typed(sql, &[(&pool::name(), Type::TEXT)]).await?;
+                let rows = client.query_typed(sql, &[(&name(), Type::TEXT)]).await?;
                 most.set(most.get().max(Some(rows[0].get(0))));
                 sleep(Duration::from_millis(20)).await;
             }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use lexopt::{Arg, Parser, ValueExt};
 use tokio_postgres::Config;
 
+use crate::postgres;
+
 pub(crate) const HELP: &str = "\
 Gathers many queries over a pool of a few connections to PostgreSQL, and reports how they went.
 
@@ -49,7 +51,7 @@ impl Options {
         let mut parser = Parser::from_args(arguments);
         while let Some(argument) = parser.next()? {
             match argument {
-                Arg::Long("url") => options.config = parser.value()?.parse_with(url)?,
+                Arg::Long("url") => options.config = parser.value()?.parse_with(postgres::url)?,
                 Arg::Short('n') | Arg::Long("queries") => options.queries = count(&mut parser)?,
                 Arg::Short('c') | Arg::Long("connections") => options.connections = count(&mut parser)?,
                 Arg::Long("pause") => options.pause = seconds(&mut parser, 0.001)?,
@@ -79,13 +81,4 @@ fn seconds(parser: &mut Parser, unit: f64) -> Result<Duration, lexopt::Error> {
             .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
             .ok_or("a number from 0 is needed")
     })
-}
-
-/// A URL that names a host.
-fn url(text: &str) -> Result<Config, String> {
-    let config: Config = text.parse().map_err(|error: tokio_postgres::Error| {
-        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-        format!("{error}{}", cause.unwrap_or_default())
-    })?;
-    if config.get_hosts().is_empty() { Err("there is no host in the URL".into()) } else { Ok(config) }
 }

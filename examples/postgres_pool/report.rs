@@ -7,7 +7,7 @@ use std::time::Duration;
 use indicatif::HumanCount;
 
 use crate::latency::{Latencies, Rounded};
-use crate::postgres::Failure;
+use crate::postgres::{Failure, io_error};
 
 pub(crate) struct Report {
     /// Of the server.
@@ -58,7 +58,7 @@ pub(crate) struct Kinds(BTreeMap<String, usize>);
 
 impl Kinds {
     pub(crate) fn add(&mut self, failure: &Failure) {
-        *self.0.entry(failure.kind()).or_default() += 1;
+        *self.0.entry(kind(failure)).or_default() += 1;
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -69,6 +69,18 @@ impl Kinds {
     fn under(&self, title: &str) -> String {
         let rows = self.0.iter().map(|(kind, times)| format!("  {kind} {}\n", count(*times)));
         if self.is_empty() { String::new() } else { format!("\n{title}\n{}", rows.collect::<String>()) }
+    }
+}
+
+/// What failures are counted by: the words of the server with their code, or those of the system.
+fn kind(failure: &Failure) -> String {
+    match failure {
+        Failure::Connect(_, error) => format!("cannot connect: {}", error.kind()),
+        Failure::Postgres(error) => match (error.as_db_error(), io_error(error)) {
+            (Some(said), _) => format!("{} ({})", said.message(), said.code().code()),
+            (None, Some(error)) => format!("connection lost: {}", error.kind()),
+            (None, None) => error.to_string(),
+        },
     }
 }
 

@@ -75,6 +75,11 @@ impl LoadTest {
         LoadTest::start(arguments).ended()
     }
 
+    /// The number of the process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Waits for the next line on stderr, and gives it; `None` if there will be no more.
     ///
     /// # Panics

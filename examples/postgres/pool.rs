@@ -3,37 +3,30 @@
 //! It opens a connection when none is idle and fewer than the maximum are open, and makes the next one who asks wait
 //! otherwise. A connection that has ended is dropped when it is next taken, and a new one opened: so it recovers by itself.
 
-use std::process;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use deadpool::managed::{self, Manager, Metrics, Object, PoolError, RecycleError, RecycleResult};
 use tokio_postgres::{Client, Config};
 
-use crate::postgres::{Failure, connect};
-
-/// What the server calls the connections of this process's pool.
-pub(crate) fn name() -> String {
-    format!("postgres_pool {}", process::id())
-}
+use super::{Failure, connect};
 
 pub(crate) type Pool = managed::Pool<Connections>;
 
 /// Opens connections for the pool.
 pub(crate) struct Connections {
     config: Config,
-    /// How many were opened so far. (The pool asks for `Sync`, so it is no `Cell`.)
+    /// How many so far. (The pool asks for `Sync`, so it is no `Cell`.)
     opened: AtomicUsize,
 }
 
 impl Connections {
     /// A pool of at most so many connections. None is opened yet.
-    pub(crate) fn pool(config: &Config, connections: usize) -> Pool {
-        let mut config = config.clone();
-        config.application_name(name());
+    pub(crate) fn pool(config: Config, connections: usize) -> Pool {
         let pool = Pool::builder(Connections { config, opened: AtomicUsize::new(0) });
         pool.max_size(connections).build().expect("only timeouts would need a runtime")
     }
 
+    /// How many connections were opened so far.
     pub(crate) fn opened(&self) -> usize {
         self.opened.load(Ordering::Relaxed)
     }
