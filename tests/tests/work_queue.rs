@@ -95,7 +95,9 @@ fn who_has_lost_a_job_to_another_changes_nothing() {
     let work = ["--role", "work", "--lease", "0.3", "--url", &url];
     let stalled = start(&work);
     // When the result is written, in a transaction that nobody sees yet.
-    wait_until(&postgres, &url, "exists (select from jobs where state = 'running')");
+    let written =
+        "exists (select from pg_locks where relation = 'results'::regclass and mode = 'RowExclusiveLock')";
+    wait_until(&postgres, &url, written);
     send("STOP", stalled.id());
     let ended = run(&[&work[..], &["--until-empty"]].concat());
     assert!(ended.printed.contains(": 1 done, 0 failed, 0 lost"), "{ended:#?}");
