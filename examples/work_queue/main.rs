@@ -96,7 +96,9 @@ async fn work(options: &Options) -> Result<(), Failure> {
             Err(failure) => Err(failure),
         };
         match worked {
-            Err(failure) if failure.is_of_the_connection() => eprintln!("work_queue: {failure}; again in 1 s"),
+            Err(failure) if failure.is_of_the_connection() => {
+                eprintln!("work_queue: {failure}; again in 1 s")
+            }
             Err(failure) => return Err(failure),
             Ok(()) => break,
         }
