@@ -13,6 +13,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 use std::{fs, iter, process};
 
+use deadpool::managed::Object;
 use gather::signal::{Signal, Signals};
 use gather::{gather, interval, scope};
 use indicatif::HumanCount;
@@ -38,9 +39,9 @@ pub(crate) struct Worker<'a> {
     options: &'a Options,
     tally: &'a Tally,
     name: String,
-    /// For taking jobs, and for notifications.
+    /// For notifications, for the heartbeat, and for what follows a failed attempt.
     client: Client,
-    /// For the transactions of jobs: one connection for each slot.
+    /// A connection for each slot: with one for all, the server would write one "taken" after the other to its disk.
     pool: Pool,
     /// Wakes a slot that waits.
     wake: Rc<Notify>,
@@ -103,16 +104,18 @@ impl<'a> Worker<'a> {
     /// What a slot does: takes a job, as soon as there is one, and does it.
     async fn do_job(&self) -> Result<(), Failure> {
         while !self.stopping.get() {
-            if let Some(job) = queue::take(&self.client, &self.name, self.options.lease).await? {
+            let client = pool::take(&self.pool).await?;
+            if let Some(job) = queue::take(&client, &self.name, self.options.lease).await? {
                 self.wake.notify_one(); // there may be more
                 self.held.borrow_mut().insert(job.id, job.attempt);
-                let ended = self.try_job(&job).await;
+                let ended = self.try_job(&job, client).await;
                 self.held.borrow_mut().remove(&job.id);
                 return ended;
             }
-            if self.options.until_empty && queue::is_empty(&self.client).await? {
+            if self.options.until_empty && queue::is_empty(&client).await? {
                 self.stop();
             }
+            drop(client); // not needed while it waits
             if !self.stopping.get() {
                 self.wake.notified().await;
             }
@@ -121,10 +124,10 @@ impl<'a> Worker<'a> {
     }
 
     /// Does a job that it has taken, and says so in the table if the attempt fails.
-    async fn try_job(&self, job: &Job) -> Result<(), Failure> {
-        let (count, still_ours) = match self.transact(job).await {
+    async fn try_job(&self, job: &Job, mut client: Object<Connections>) -> Result<(), Failure> {
+        let (count, still_ours) = match self.transact(job, &mut client).await {
             Ok(still_ours) => (&self.tally.done, still_ours),
-            // Whatever it was: if the connection was lost, too, the next attempt is on a new one.
+            // Whatever it was, a lost connection too.
             Err(error) => {
                 let said = error.to_string();
                 (&self.tally.failed, queue::fail(&self.client, job, &said, self.options.pause).await?)
@@ -137,8 +140,7 @@ impl<'a> Worker<'a> {
 
     /// What the job does and that it is done: both or neither. Gives false if the job was no longer ours; a transaction that
     /// is dropped is rolled back.
-    async fn transact(&self, job: &Job) -> Result<bool, Box<dyn Error>> {
-        let mut client = pool::take(&self.pool).await?;
+    async fn transact(&self, job: &Job, client: &mut Client) -> Result<bool, Box<dyn Error>> {
         let transaction = client.transaction().await.map_err(Failure::from)?;
         jobs::handle(&transaction, job, &self.name).await?;
         let still_ours = queue::finish(&transaction, job).await.map_err(Failure::from)?;

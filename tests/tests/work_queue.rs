@@ -92,7 +92,7 @@ fn who_has_lost_a_job_to_another_changes_nothing() {
     let postgres = Postgres::shared();
     let url = postgres.database();
     run(&["--role", "submit", "--jobs", "1", "--payload", "sleep 400", "--url", &url]);
-    let work = ["--role", "work", "--lease", "0.3", "--url", &url];
+    let work = ["--role", "work", "--concurrency", "1", "--lease", "1", "--url", &url];
     let stalled = start(&work);
     // When the result is written, in a transaction that nobody sees yet.
     let written =
@@ -113,8 +113,8 @@ fn who_has_lost_a_job_to_another_changes_nothing() {
 fn the_lease_of_a_job_that_takes_longer_is_extended() {
     let postgres = Postgres::shared();
     let url = postgres.database();
-    run(&["--role", "submit", "--jobs", "4", "--payload", "sleep 1500", "--url", &url]);
-    let work = ["--role", "work", "--lease", "0.5", "--until-empty", "--concurrency", "2", "--url", &url];
+    run(&["--role", "submit", "--jobs", "4", "--payload", "sleep 2500", "--url", &url]);
+    let work = ["--role", "work", "--lease", "1", "--until-empty", "--concurrency", "2", "--url", &url];
     let workers = [start(&work), start(&work)];
     let printed: String = workers.map(|worker| worker.ended().printed).concat();
     assert_eq!(printed.matches(": 2 done, 0 failed, 0 lost").count(), 2, "{printed}");
@@ -145,7 +145,7 @@ fn a_job_that_kills_its_workers_is_dead_after_its_last_attempt() {
     let postgres = Postgres::shared();
     let url = postgres.database();
     run(&["--role", "submit", "--jobs", "1", "--payload", "sleep 60000", "--attempts", "2", "--url", &url]);
-    let work = ["--role", "work", "--lease", "0.3", "--until-empty", "--url", &url];
+    let work = ["--role", "work", "--concurrency", "1", "--lease", "1", "--until-empty", "--url", &url];
     for attempt in 1..=2 {
         let worker = start(&work);
         let taken = format!("exists (select from jobs where state = 'running' and attempts = {attempt})");
