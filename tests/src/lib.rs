@@ -9,7 +9,7 @@
 //! For random programs: [`program`] (what they are, how they are generated and run) and [`model`] (what should come of them).
 //!
 //! For programs: [`programs`] (cargo, and the examples that it builds), [`load_test`] (that example, and others that report in
-//! its way, as processes), [`postgres`] (a server of that name).
+//! its way, as processes). [`server`] (one of others, as a process), [`postgres`], [`rabbitmq`] (such servers).
 
 pub mod addresses;
 pub mod alone;
@@ -25,9 +25,13 @@ pub mod postgres;
 pub mod probe;
 pub mod program;
 pub mod programs;
+#[cfg(unix)]
+pub mod rabbitmq;
 pub mod random;
 pub mod refused;
 pub mod scopes;
+#[cfg(unix)]
+pub mod server;
 pub mod wake_storm;
 pub mod watchdog;
 pub mod witness;

@@ -2,26 +2,19 @@
 //! in that folder.
 //!
 //! The tests of a process share one ([`Postgres::shared`]), each with a database of its own. It is stopped, and its folder
-//! removed, when the last one drops it. If the process is killed, the system stops the server: it gets the signal that
-//! Linux sends when the parent is gone.
+//! removed, when the last one drops it.
 //!
 //! PostgreSQL refuses to run as root; there it runs as the user `postgres` that Debian's package makes.
 
 use std::env;
-use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::process::{self, Child, Command, Stdio};
+use std::path::PathBuf;
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::thread;
-use std::time::Duration;
 
 use crate::programs::printed_by;
+use crate::server::{Server, folder, free_port, unprivileged};
 
 const MISSING: &str =
     "PostgreSQL is not installed. `apt-get install --no-install-recommends postgresql` installs it";
@@ -30,8 +23,8 @@ const MISSING: &str =
 const SUPERUSER: &str = "postgres";
 const PASSWORD: &str = "secret";
 
-/// More than it takes to start, also on a busy machine.
-const LIMIT: Duration = Duration::from_secs(60);
+/// The signal for what PostgreSQL calls a fast stop: it ends every connection, and rolls back every transaction.
+const FAST: &str = "INT";
 
 /// A cluster that runs, unless it was [stopped](Postgres::stop).
 pub struct Postgres {
@@ -39,12 +32,6 @@ pub struct Postgres {
     port: u16,
     server: Mutex<Option<Server>>,
     databases: AtomicUsize,
-}
-
-/// The process, and the end of its log: there is no more when it has ended.
-struct Server {
-    process: Child,
-    log: Receiver<String>,
 }
 
 impl Postgres {
@@ -63,18 +50,11 @@ impl Postgres {
     /// Makes a cluster, for a test that stops it, or that must have it alone, and starts it.
     #[track_caller]
     pub fn start() -> Postgres {
-        static CLUSTERS: AtomicUsize = AtomicUsize::new(0);
-        let number = CLUSTERS.fetch_add(1, Ordering::Relaxed);
-        // Where every user may go; and short, for the path of a Unix socket.
-        let folder = env::temp_dir().join(format!("gather-postgres-{}-{number}", process::id()));
-        fs::create_dir(&folder).expect("the temporary folder can be written to");
+        let folder = folder("postgres", SUPERUSER);
         let password = folder.join("password");
-        fs::write(&password, PASSWORD).expect("so can ours");
-        if is_root() {
-            printed_by(Command::new("chown").args(["-R", SUPERUSER]).arg(&folder));
-        }
+        fs::write(&password, PASSWORD).expect("the folder is ours");
         printed_by(
-            unprivileged(&program("initdb"))
+            unprivileged(&program("initdb"), SUPERUSER, FAST)
                 .args(["--auth-local=trust", "--auth-host=scram-sha-256", "--no-sync", "--encoding=UTF8"])
                 .args(["--locale=C", "--username", SUPERUSER, "--pwfile"])
                 .arg(&password)
@@ -82,10 +62,8 @@ impl Postgres {
                 .arg(folder.join("data"))
                 .current_dir(&folder),
         );
-        let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-        let port = address.expect("a free port").port();
-        let databases = AtomicUsize::new(0);
-        let postgres = Postgres { folder, port, server: Mutex::new(None), databases };
+        let (server, databases) = Default::default();
+        let postgres = Postgres { folder, port: free_port(), server, databases };
         postgres.start_again();
         postgres
     }
@@ -93,7 +71,7 @@ impl Postgres {
     /// Starts it again after a [`stop`](Postgres::stop), on the same port. It takes connections when this returns.
     #[track_caller]
     pub fn start_again(&self) {
-        let mut command = unprivileged(&program("postgres"));
+        let mut command = unprivileged(&program("postgres"), SUPERUSER, FAST);
         command.arg("-D").arg(self.folder.join("data")).current_dir(&self.folder);
         for setting in [
             "listen_addresses=127.0.0.1",
@@ -104,24 +82,15 @@ impl Postgres {
         ] {
             command.args(["-c", setting]);
         }
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let server = start(command);
-        let mut said = String::new();
-        while !said.contains("ready to accept connections") {
-            let line = server.log.recv_timeout(LIMIT);
-            said += &line.unwrap_or_else(|_| panic!("PostgreSQL does not start:\n{said}"));
-            said += "\n";
-        }
+        let server = Server::start(command);
+        server.wait_until_it_says("ready to accept connections");
         *self.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(server);
     }
 
     /// Stops it: every connection is ended, every transaction rolled back. Returns when it is gone.
     pub fn stop(&self) {
-        if let Some(mut server) = self.server.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            // "Fast", in the words of PostgreSQL.
-            let interrupt = format!("kill -INT {}", server.process.id());
-            let _ = Command::new("sh").args(["-c", &interrupt]).status();
-            let _ = server.process.wait();
+        if let Some(server) = self.server.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            server.stop(FAST);
         }
     }
 
@@ -165,23 +134,6 @@ impl Drop for Postgres {
     }
 }
 
-/// Starts the server from the thread that reads its log. That thread lives as long as the server, which matters: Linux takes
-/// the end of the thread that has started a process for the end of its parent.
-#[track_caller]
-fn start(mut command: Command) -> Server {
-    let (to_us, process) = channel();
-    let (line, log) = channel();
-    let reads = move || {
-        let mut process = command.spawn().expect("PostgreSQL starts");
-        let stderr = process.stderr.take().expect("a pipe");
-        let _ = to_us.send(process);
-        // It must be able to say things, also when nobody listens any more.
-        BufReader::new(stderr).lines().map_while(Result::ok).for_each(|text| drop(line.send(text)));
-    };
-    thread::Builder::new().name("postgres".into()).spawn(reads).expect("the system starts a thread");
-    Server { process: process.recv().expect("it starts"), log }
-}
-
 /// A program of PostgreSQL. Debian puts those of the server where no PATH leads.
 #[track_caller]
 fn program(name: &str) -> PathBuf {
@@ -191,24 +143,4 @@ fn program(name: &str) -> PathBuf {
     folders.sort();
     let folders = folders.into_iter().rev().chain(env::split_paths(&path));
     folders.map(|folder| folder.join(name)).find(|program| program.is_file()).expect(MISSING)
-}
-
-/// A command that runs as nobody special, and is interrupted when its parent is gone.
-fn unprivileged(program: &Path) -> Command {
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "INT"]);
-    if is_root() {
-        command.args(["--reuid", SUPERUSER, "--regid", SUPERUSER, "--init-groups"]);
-    }
-    command.arg("--").arg(program);
-    // The user's own settings of PostgreSQL are not ours.
-    let variables = env::vars_os().map(|(name, _)| name);
-    for name in variables.filter(|name| OsStr::to_string_lossy(name).starts_with("PG")) {
-        command.env_remove(name);
-    }
-    command
-}
-
-fn is_root() -> bool {
-    fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
