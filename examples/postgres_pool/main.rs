@@ -4,29 +4,34 @@
 //!     cargo run --release --example postgres_pool -- --url postgres://user:password@localhost/database
 //!
 //! All queries are gathered at once; the pool lets sixteen of them through to the server. The answers come in input order.
-//! If the server goes away in the middle (try `--pause 100`, and restart it), the queries that it was at work on fail, each
-//! is tried again with a new connection for as long as `--patience` says, and the report counts what went wrong by kind:
+//! If the server goes away in the middle, what it was at work on fails, and each query is tried again, on a new connection, for as
+//! long as `--patience` says; what went wrong is counted by kind. With `--pause 100 --watch`, and a restart of the server after a
+//! second, it prints:
 //!
-//!     500 queries over 16 connections to PostgreSQL 15.14
+//!     500 queries over 16 connections to PostgreSQL 15.18
 //!
 //!     succeeded                           500
 //!     failed                                0
 //!     connections opened                   32
 //!     backends at most                     16
-//!     time                           585.21ms
-//!     queries/s                           854
-//!
-//!     tried again
-//!       terminating connection due to administrator command (57P01): 16
-//!       cannot connect: connection refused: 120
+//!     time                              4.62s
+//!     queries/s                           108
 //!
 //!     latency of a query
-//!       p50                            5.41ms
-//!       p99                            7.02ms
-//!       max                            8.77ms
+//!       p50                          101.19ms
+//!       p99                          103.61ms
+//!       max                          107.35ms
 //!
-//! and then a histogram. `backends at most` is there with `--watch`, which asks the server itself (`pg_stat_activity`) on
-//! one more connection.
+//! then a histogram, and:
+//!
+//!     tried again, by kind of failure
+//!       cannot connect: connection refused 2,415
+//!       connection closed 7
+//!       connection lost: connection reset 16
+//!       terminating connection due to administrator command (57P01) 16
+//!       the database system is shutting down (57P03) 38
+//!
+//! `--watch` asks the server itself (`pg_stat_activity`) how many backends there are, on one more connection.
 //!
 //! This file is the whole flow. The others: `options` (the command line), `report`; `../postgres`
 //! (a connection, and the pool), and the progress bar and the latencies of `load_test`.
