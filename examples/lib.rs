@@ -6,5 +6,7 @@
 //! * `udp_echo`: a UDP server in one task, and clients that ask again when a datagram is lost.
 //! * `shutdown`: a server that lets its connections finish when Ctrl-C asks it to end.
 //! * `load_test`: ten thousand HTTP requests over hyper, sixty-four at a time.
+//! * `postgres_pool`: five hundred queries over sixteen connections to PostgreSQL, which may restart in the middle.
+//! * `work_queue`: jobs in PostgreSQL, for workers on any number of machines.
 //!
 //! Run one with `cargo run --release --example load_test -- --help`.

@@ -9,7 +9,8 @@
 //!
 //! For random programs: [`program`] (what they are, how they are generated and run) and [`model`] (what should come of them).
 //!
-//! For programs: [`programs`] (cargo, and the examples that it builds), [`load_test`] (that example as a process).
+//! For programs: [`programs`] (cargo, and the examples that it builds), [`load_test`] (that example, and others that report in
+//! its way, as processes). [`server`] (one of others, as a process), [`postgres`], [`rabbitmq`] (such servers).
 //!
 //! For the documentation: [`guide`] (what it shows).
 
@@ -25,12 +26,18 @@ pub mod gate;
 pub mod guide;
 pub mod load_test;
 pub mod model;
+#[cfg(unix)]
+pub mod postgres;
 pub mod probe;
 pub mod program;
 pub mod programs;
+#[cfg(unix)]
+pub mod rabbitmq;
 pub mod random;
 pub mod refused;
 pub mod scopes;
+#[cfg(unix)]
+pub mod server;
 pub mod wake_storm;
 pub mod watchdog;
 pub mod witness;

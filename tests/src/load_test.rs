@@ -1,9 +1,10 @@
-//! The example `load_test` as a process: what it says while it runs, how it ends, and its report.
+//! The example `load_test` as a process: what it says while it runs, how it ends, and its report. Other examples whose
+//! reports look the same run in it, too.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -44,7 +45,13 @@ impl LoadTest {
     #[track_caller]
     pub fn start(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> LoadTest {
         static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-        let mut process = Command::new(PROGRAM.get_or_init(|| build_example("load_test")))
+        LoadTest::start_program(PROGRAM.get_or_init(|| build_example("load_test")), arguments)
+    }
+
+    /// Starts another program in the same way.
+    #[track_caller]
+    pub fn start_program(program: &Path, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> LoadTest {
+        let mut process = Command::new(program)
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -66,6 +73,11 @@ impl LoadTest {
     #[track_caller]
     pub fn run(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Ended {
         LoadTest::start(arguments).ended()
+    }
+
+    /// The number of the process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// Waits for the next line on stderr, and gives it; `None` if there will be no more.

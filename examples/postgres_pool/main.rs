@@ -1,0 +1,190 @@
+//! Five hundred queries gathered over sixteen connections to PostgreSQL: tokio-postgres on this runtime's sockets, and
+//! deadpool's pool.
+//!
+//!     cargo run --release --example postgres_pool -- --url postgres://user:password@localhost/database
+//!
+//! All queries are gathered at once; the pool lets sixteen of them through to the server. The answers come in input order.
+//! If the server goes away in the middle, what it was at work on fails, and each query is tried again, on a new connection, for as
+//! long as `--patience` says; what went wrong is counted by kind. With `--pause 100 --watch`, and a restart of the server after a
+//! second, it prints:
+//!
+//!     500 queries over 16 connections to PostgreSQL 15.18
+//!
+//!     succeeded                           500
+//!     failed                                0
+//!     connections opened                   32
+//!     backends at most                     16
+//!     time                              4.62s
+//!     queries/s                           108
+//!
+//!     latency of a query
+//!       p50                          101.19ms
+//!       p99                          103.61ms
+//!       max                          107.35ms
+//!
+//! then a histogram, and:
+//!
+//!     tried again, by kind of failure
+//!       cannot connect: connection refused 2,415
+//!       connection closed 7
+//!       connection lost: connection reset 16
+//!       terminating connection due to administrator command (57P01) 16
+//!       the database system is shutting down (57P03) 38
+//!
+//! `--watch` asks the server itself (`pg_stat_activity`) how many backends there are, on one more connection.
+//!
+//! This file is the whole flow. The others: `options` (the command line), `report`; `../postgres`
+//! (a connection, and the pool), and the progress bar and the latencies of `load_test`.
+
+#[path = "../load_test/latency.rs"]
+mod latency;
+mod options;
+#[path = "../postgres/mod.rs"]
+mod postgres;
+#[path = "../load_test/progress.rs"]
+mod progress;
+mod report;
+
+use std::cell::{Cell, RefCell};
+use std::process::{self, ExitCode};
+use std::time::{Duration, Instant};
+
+use gather::{Outcomes, gather, scope, sleep};
+use tokio_postgres::types::Type;
+
+use crate::options::Options;
+use crate::postgres::pool::{self, Connections, Pool};
+use crate::postgres::{Failure, connect};
+use crate::progress::Progress;
+use crate::report::{Kinds, Report};
+
+fn main() -> ExitCode {
+    let options = match Options::parse(std::env::args_os().skip(1)) {
+        Ok(Some(options)) => options,
+        Ok(None) => {
+            println!("{}", options::HELP);
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            eprintln!("postgres_pool: {error} (see --help)");
+            return ExitCode::from(2);
+        }
+    };
+    match gather::run(postgres_pool(&options)) {
+        Ok(report) => {
+            print!("{report}");
+            if report.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(failure) => {
+            eprintln!("postgres_pool: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn postgres_pool(options: &Options) -> Result<Report, Failure> {
+    let mut config = options.config.clone();
+    config.application_name(name());
+    let pool = Connections::pool(config, options.connections);
+    // Before the run: a server that is not there is one clear error, not five hundred.
+    let version = pool::take(&pool).await?.query_one_scalar("show server_version", &[]).await?;
+    let run =
+        Run { options, pool, progress: Progress::new(options.queries), tried_again: RefCell::default() };
+    let backends = Cell::new(None);
+
+    let started = Instant::now();
+    let outcomes = scope(async |s| {
+        if options.watch {
+            s.spawn(watch(options, &backends));
+        }
+        let queries = (0..options.queries).map(|number| run.progress.count(run.query(number)));
+        let outcomes = gather(queries).named("queries").capture().await;
+        s.cancel(); // what watches has no end of its own
+        Ok(outcomes)
+    })
+    .await?;
+    let elapsed = started.elapsed();
+    run.progress.finish();
+
+    let mut failures = Kinds::default();
+    outcomes.failures().for_each(|(_, failure)| failures.add(failure));
+    Ok(Report {
+        version,
+        connections: options.connections,
+        queries: options.queries,
+        latencies: outcomes.into_iter().filter_map(Result::ok).collect(),
+        opened: run.pool.manager().opened(),
+        backends: backends.get(),
+        elapsed,
+        tried_again: run.tried_again.into_inner(),
+        failures,
+    })
+}
+
+/// What the server calls the connections of this process's pool.
+fn name() -> String {
+    format!("postgres_pool {}", process::id())
+}
+
+/// What every query borrows.
+struct Run<'a> {
+    options: &'a Options,
+    pool: Pool,
+    progress: Progress,
+    tried_again: RefCell<Kinds>,
+}
+
+impl Run<'_> {
+    /// One query, again and again while the connection is to blame and there is patience. Gives the latency of the try that
+    /// succeeded.
+    async fn query(&self, number: usize) -> Result<Duration, Failure> {
+        let mut failing_since = None;
+        let mut pause = Duration::from_millis(10);
+        loop {
+            let failure = match self.try_query(number as i64).await {
+                Ok(latency) => return Ok(latency),
+                Err(failure) => failure,
+            };
+            let since = *failing_since.get_or_insert_with(Instant::now);
+            if !failure.is_of_the_connection() || since.elapsed() + pause > self.options.patience {
+                return Err(failure);
+            }
+            self.tried_again.borrow_mut().add(&failure);
+            sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(1));
+        }
+    }
+
+    async fn try_query(&self, number: i64) -> Result<Duration, Failure> {
+        let client = pool::take(&self.pool).await?;
+        let started = Instant::now();
+        // The server waits for so long. A real query would look something up.
+        let sql = "select 2 * $1, pg_sleep($2)";
+        let pause = self.options.pause.as_secs_f64();
+        let row = client.query_typed(sql, &[(&number, Type::INT8), (&pause, Type::FLOAT8)]).await?;
+        let latency = started.elapsed();
+        assert_eq!(row[0].get::<_, i64>(0), 2 * number, "the answer to another question");
+        Ok(latency)
+    }
+}
+
+/// Asks the server over and over how many backends work for the pool, and keeps the greatest answer.
+async fn watch(options: &Options, most: &Cell<Option<i64>>) -> Result<(), Failure> {
+    let mut config = options.config.clone();
+    config.application_name("postgres_pool --watch");
+    let sql = "select count(*) from pg_stat_activity where application_name = $1";
+    loop {
+        let asking = async {
+            let client = connect(&config, drop).await?;
+            loop {
+                let rows = client.query_typed(sql, &[(&name(), Type::TEXT)]).await?;
+                most.set(most.get().max(Some(rows[0].get(0))));
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let asked: Result<(), Failure> = asking.await;
+        // The server is gone, perhaps for a moment. That is not what the run fails of.
+        drop(asked);
+        sleep(Duration::from_millis(100)).await;
+    }
+}

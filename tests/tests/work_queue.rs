@@ -1,0 +1,227 @@
+//! The example `work_queue` on PostgreSQL: no job is lost, and none has its effect twice, whatever happens to the workers.
+//! `cargo servers` runs these tests.
+
+#![cfg(all(unix, feature = "servers"))]
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use gather_tests::load_test::{Ended, LoadTest};
+use gather_tests::postgres::Postgres;
+use gather_tests::programs::{build_example, printed_by};
+
+#[track_caller]
+fn start(options: &[&str]) -> LoadTest {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    LoadTest::start_program(PROGRAM.get_or_init(|| build_example("work_queue")), options)
+}
+
+/// Runs it to its end, which must be a good one.
+#[track_caller]
+fn run(options: &[&str]) -> Ended {
+    let ended = start(options).ended();
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    ended
+}
+
+/// The figures of `--role status`, which are also what there must be.
+#[track_caller]
+fn check_status(url: &str, [done, dead, results]: [usize; 3]) {
+    let status = run(&["--role", "status", "--url", url]);
+    let names = ["ready", "running", "done", "dead", "results"];
+    assert_eq!(names.map(|name| status.figure(name)), [0, 0, done, dead, results], "{status:#?}");
+}
+
+/// Returns when a condition on the tables holds. The server itself looks again and again.
+#[track_caller]
+fn wait_until(postgres: &Postgres, url: &str, condition: &str) {
+    let sql = format!(
+        "do $$ begin
+            for i in 1..6000 loop
+                if ({condition}) then return; end if;
+                perform pg_sleep(0.005);
+            end loop;
+            raise 'it is never so';
+        end $$"
+    );
+    postgres.sql(url, &sql);
+}
+
+#[track_caller]
+fn send(signal: &str, process: u32) {
+    printed_by(Command::new("sh").args(["-c", &format!("kill -{signal} {process}")]));
+}
+
+#[test]
+fn two_thousand_jobs_have_their_effect_once_while_workers_are_killed_again_and_again() {
+    let postgres = Postgres::shared();
+    let url = postgres.database();
+    let submit = ["--role", "submit", "--jobs", "2000", "--payload", "sleep 20", "--attempts", "100"];
+    run(&[&submit[..], &["--url", &url]].concat());
+    let work = ["--role", "work", "--concurrency", "4", "--lease", "1", "--until-empty", "--url", &url];
+    let done = "select count(*) from jobs where state = 'done'";
+
+    let started = Instant::now();
+    let mut workers: [LoadTest; 4] = std::array::from_fn(|_| start(&work));
+    let mut kills = 0;
+    while postgres.sql(&url, done) != "2000" {
+        thread::sleep(Duration::from_millis(400)); // how long they are left in peace
+        workers[kills % 4] = start(&work); // the one that was there is killed when it is dropped
+        kills += 1;
+        assert!(started.elapsed() < Duration::from_secs(60), "{} are done", postgres.sql(&url, done));
+    }
+    let elapsed = started.elapsed();
+    for worker in workers {
+        let ended = worker.ended();
+        assert_eq!(ended.code, Some(0), "{ended:#?}");
+    }
+    check_status(&url, [2000, 0, 2000]);
+    assert_eq!(postgres.sql(&url, "select count(distinct job) from results"), "2000");
+    let repeated = postgres.sql(&url, "select count(*) from jobs where attempts > 1");
+    assert!(kills >= 4 && repeated != "0", "nobody was killed at work: {kills} kills");
+    let rate = 2000.0 / elapsed.as_secs_f64();
+    println!("{kills} kills, {repeated} jobs taken more than once, {elapsed:.2?}, {rate:.0} jobs/s");
+}
+
+#[test]
+fn who_has_lost_a_job_to_another_changes_nothing() {
+    let postgres = Postgres::shared();
+    let url = postgres.database();
+    run(&["--role", "submit", "--jobs", "1", "--payload", "sleep 400", "--url", &url]);
+    let work = ["--role", "work", "--concurrency", "1", "--lease", "1", "--url", &url];
+    let stalled = start(&work);
+    // When the result is written, in a transaction that nobody sees yet.
+    let written =
+        "exists (select from pg_locks where relation = 'results'::regclass and mode = 'RowExclusiveLock')";
+    wait_until(&postgres, &url, written);
+    send("STOP", stalled.id());
+    let ended = run(&[&work[..], &["--until-empty"]].concat());
+    assert!(ended.printed.contains(": 1 done, 0 failed, 0 lost"), "{ended:#?}");
+    send("CONT", stalled.id());
+    send("TERM", stalled.id()); // what it has begun may finish
+    let ended = stalled.ended();
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    assert!(ended.printed.contains(": 0 done, 0 failed, 1 lost"), "{ended:#?}");
+    check_status(&url, [1, 0, 1]);
+}
+
+#[test]
+fn the_lease_of_a_job_that_takes_longer_is_extended() {
+    let postgres = Postgres::shared();
+    let url = postgres.database();
+    run(&["--role", "submit", "--jobs", "4", "--payload", "sleep 2500", "--url", &url]);
+    let work = ["--role", "work", "--lease", "1", "--until-empty", "--concurrency", "2", "--url", &url];
+    let workers = [start(&work), start(&work)];
+    let printed: String = workers.map(|worker| worker.ended().printed).concat();
+    assert_eq!(printed.matches(": 2 done, 0 failed, 0 lost").count(), 2, "{printed}");
+    assert_eq!(postgres.sql(&url, "select max(attempts) from jobs"), "1");
+}
+
+#[test]
+fn a_job_that_fails_is_tried_again_and_is_dead_after_its_last_attempt() {
+    let postgres = Postgres::shared();
+    let url = postgres.database();
+    let submit = ["--role", "submit", "--attempts", "3", "--url", &url];
+    for (jobs, payload) in [("5", "flaky"), ("3", "broken"), ("7", "sleep 1")] {
+        run(&[&submit[..], &["--jobs", jobs, "--payload", payload]].concat());
+    }
+    let started = Instant::now();
+    let ended = run(&["--role", "work", "--pause", "0.2", "--until-empty", "--url", &url]);
+    assert!(started.elapsed() >= Duration::from_millis(600), "the pauses are 0.2 s and 0.4 s");
+    assert!(ended.printed.contains(": 12 done, 14 failed, 0 lost"), "{ended:#?}");
+    check_status(&url, [12, 3, 12]);
+    let status = run(&["--role", "status", "--url", &url]).printed;
+    assert!(status.ends_with("job 6: it fails at every attempt\n"), "{status}");
+    let attempts = "select string_agg(distinct payload || ' ' || attempts, ', ' order by payload || ' ' || attempts) from jobs";
+    assert_eq!(postgres.sql(&url, attempts), "broken 3, flaky 2, sleep 1 1");
+}
+
+#[test]
+fn a_job_that_kills_its_workers_is_dead_after_its_last_attempt() {
+    let postgres = Postgres::shared();
+    let url = postgres.database();
+    run(&["--role", "submit", "--jobs", "1", "--payload", "sleep 60000", "--attempts", "2", "--url", &url]);
+    let work = ["--role", "work", "--concurrency", "1", "--lease", "1", "--until-empty", "--url", &url];
+    for attempt in 1..=2 {
+        let worker = start(&work);
+        let taken = format!("exists (select from jobs where state = 'running' and attempts = {attempt})");
+        wait_until(&postgres, &url, &taken);
+        drop(worker); // kills it
+    }
+    run(&work);
+    check_status(&url, [0, 1, 0]);
+    let error = postgres.sql(&url, "select last_error from jobs");
+    assert!(error.starts_with("the worker was gone when the lease ended: "), "{error}");
+}
+
+#[test]
+fn an_idle_worker_begins_a_new_job_at_once() {
+    let postgres = Postgres::shared();
+    let url = postgres.database();
+    run(&["--role", "status", "--url", &url]); // makes the tables
+    postgres.sql(
+        &url,
+        "create table seen (job bigint, state text, at timestamptz default clock_timestamp());
+        create function see() returns trigger language plpgsql as
+            $$ begin insert into seen values (new.id, new.state); return new; end $$;
+        create trigger see after insert or update on jobs for each row execute function see()",
+    );
+    let worker = start(&["--role", "work", "--url", &url]);
+    for _ in 0..21 {
+        run(&["--role", "submit", "--jobs", "1", "--payload", "sleep 0", "--url", &url]);
+        wait_until(&postgres, &url, "not exists (select from jobs where state <> 'done')");
+    }
+    let median = "with each as (
+            select min(at) filter (where state = 'running') - min(at) filter (where state = 'ready') as waited
+            from seen group by job
+        )
+        select (1000 * extract(epoch from percentile_cont(0.5) within group (order by waited)))::int from each";
+    let median: u32 = postgres.sql(&url, median).parse().expect("a number of milliseconds");
+    // It looks by itself twice a second, which would be 250 ms or more.
+    assert!(median < 150, "it took {median} ms");
+    send("INT", worker.id());
+    let ended = worker.ended();
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    assert!(ended.printed.contains(": 21 done, 0 failed, 0 lost"), "{ended:#?}");
+}
+
+#[test]
+fn a_restart_of_the_server_loses_no_job() {
+    let postgres = Postgres::start();
+    let url = postgres.database();
+    run(&["--role", "submit", "--jobs", "400", "--payload", "sleep 20", "--url", &url]);
+    let worker =
+        start(&["--role", "work", "--concurrency", "8", "--lease", "1", "--until-empty", "--url", &url]);
+    wait_until(&postgres, &url, "(select count(*) from jobs where state = 'done') >= 40");
+    postgres.stop();
+    postgres.start_again();
+    let ended = worker.ended();
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    assert!(ended.complained.contains("; again in 1 s\n"), "{ended:#?}");
+    check_status(&url, [400, 0, 400]);
+    assert_eq!(postgres.sql(&url, "select count(distinct job) from results"), "400");
+}
+
+#[test]
+fn without_a_server_it_says_so_and_ends_with_1_and_with_wrong_options_with_2() {
+    let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let url = format!(
+        "postgres://postgres@{}",
+        address.expect("a free port, which nobody listens to from here on")
+    );
+    for role in ["submit", "work", "status"] {
+        let ended = start(&["--role", role, "--url", &url]).ended();
+        assert_eq!((ended.code, ended.printed.as_str()), (Some(1), ""));
+        assert!(ended.complained.starts_with("work_queue: cannot connect to PostgreSQL at "), "{ended:#?}");
+    }
+    for options in
+        [&[][..], &["--role", "boss"], &["--role", "work", "--lease", "0"], &["--role", "work", "x"]]
+    {
+        assert_eq!(start(options).ended().code, Some(2), "{options:?}");
+    }
+    assert!(run(&["--help"]).printed.contains("Usage: work_queue"));
+}
