@@ -48,10 +48,9 @@ impl<O> Judge<O> for Capture {
 pin_project! {
     /// A child: first its future, then what is kept of its output.
     #[project = ChildProjection]
-    #[project_replace = ChildOwned]
     pub enum Child<F, K> {
         Running { #[pin] future: F },
-        Kept { kept: K },
+        Kept { kept: Option<K> },
         Gone,
     }
 }
@@ -77,17 +76,19 @@ impl<F: Future, K> Child<F, K> {
         self.set(Child::Gone);
         if let Some(output) = output.into_inner() {
             let kept = M::judge(output)?;
-            self.set(Child::Kept { kept });
+            self.set(Child::Kept { kept: Some(kept) });
         }
         Ok(Step::HasFinished)
     }
 
     /// What was kept. Every child must have finished.
     fn take(self: Pin<&mut Self>) -> K {
-        match self.project_replace(Child::Gone) {
-            ChildOwned::Kept { kept } => kept,
-            ChildOwned::Running { .. } | ChildOwned::Gone => unreachable!("every child has finished"),
+        // Only what was kept is moved: moved as a whole, a child would be read in other pieces than it was just written in.
+        match self.project() {
+            ChildProjection::Kept { kept } => kept.take(),
+            ChildProjection::Running { .. } | ChildProjection::Gone => None,
         }
+        .expect("every child has finished")
     }
 }
 

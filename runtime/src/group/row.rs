@@ -19,8 +19,12 @@ pub(super) const ANY: u8 = 0;
 /// What the runtime knows of one group. (128 bytes, so that finding one is a shift: 22 cycles for a wake and a poll, not 24.)
 #[repr(align(64))]
 pub(crate) struct Row {
-    /// The children, by their numbers.
+    /// The children, by their numbers. There may be more places than there is room for.
     pub(super) children: Vec<Child>,
+    /// The numbers of children are below this.
+    pub(super) room: u32,
+    /// Whether a child of it ever waited.
+    pub(super) is_used: bool,
     /// The first child in the queue, or `END`.
     pub(super) head: u32,
     /// The last child in the queue; means nothing while the queue is empty.
@@ -108,6 +112,8 @@ impl Row {
     pub(super) const fn new() -> Row {
         Row {
             children: Vec::new(),
+            room: 0,
+            is_used: false,
             head: END,
             tail: END,
             told: true,
@@ -151,3 +157,6 @@ impl Row {
         )
     }
 }
+
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Row>() == 128, "finding a row is a shift");

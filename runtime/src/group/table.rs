@@ -141,8 +141,8 @@ impl Groups {
     pub(crate) fn remove(&mut self, group: u32) -> Option<Waker> {
         self.free.push(group);
         let row = &mut self.rows[group as usize];
-        if row.polls == 0 && row.head == END {
-            row.children.clear(); // nothing else was written, or it was for this
+        if row.polls == 0 && row.head == END && !row.is_used {
+            row.room = 0; // nothing else was written
             return None;
         }
         row.clean()
@@ -150,9 +150,10 @@ impl Groups {
 
     /// Makes room for children with the numbers below `count`.
     pub(super) fn grow(&mut self, group: u32, count: u32) {
-        let children = &mut self.rows[group as usize].children;
-        if children.len() < count as usize {
-            children.resize(count as usize, Child::NONE);
+        let row = &mut self.rows[group as usize];
+        row.room = row.room.max(count);
+        if row.children.len() < count as usize {
+            row.children.resize(count as usize, Child::NONE);
         }
     }
 
@@ -199,7 +200,7 @@ impl Groups {
     /// Queues a child, and returns the parent if it is to be woken.
     #[inline]
     pub(crate) fn push(&mut self, group: u32, number: u32, generation: u8) -> Option<Waker> {
-        let row = self.rows.get_mut(group as usize)?;
+        let row = self.rows.get_mut(group as usize).filter(|row| number < row.room)?;
         let child = row.children.get_mut(number as usize)?;
         if child.generation != generation && child.generation != NOBODY {
             return None;
@@ -252,7 +253,9 @@ impl Groups {
     #[inline]
     pub(super) fn started(&mut self, group: u32, number: u32, generation: u8, index: usize) {
         let polled_at = self.now;
-        let child = &mut self.rows[group as usize].children[number as usize];
+        let row = &mut self.rows[group as usize];
+        row.is_used = true;
+        let child = &mut row.children[number as usize];
         *child = Child { index: index as u32, polled_at, generation, ..*child };
     }
 
