@@ -71,10 +71,8 @@ impl EventLoop {
                 if local.take_main() {
                     local.counters.polls.add(1);
                     local.set_budget(BUDGET);
-                    local.set_main_runs(true);
-                    let poll = main.as_mut().poll(&mut cx);
-                    local.set_main_runs(false);
-                    if let Poll::Ready(output) = poll {
+                    local.note_main_poll();
+                    if let Poll::Ready(output) = main.as_mut().poll(&mut cx) {
                         local.note_busy(busy_since);
                         return output;
                     }
@@ -220,7 +218,7 @@ fn obey(local: &Local, command: Command) {
         // Who asked may have given up.
         Command::Dump { answer, asker } => {
             if asker.strong_count() > 0 {
-                drop(answer.send(collect(local)));
+                drop(answer.send(collect(local, false)));
             }
         }
     }

@@ -119,7 +119,7 @@ impl Handle {
     /// });
     /// ```
     pub fn dump(&self) -> Dump {
-        if let Some(dump) = local::with_home(self.runtime, collect) {
+        if let Some(dump) = local::with_home(self.runtime, |local| collect(local, true)) {
             return dump;
         }
         let (answer, receiver) = mpsc::channel();

@@ -142,6 +142,15 @@ impl Id {
         WIDTHS.target_of(self.0 as u64)
     }
 
+    /// The same group of the same runtime, another child.
+    #[inline]
+    pub(crate) const fn with_child(self, child: u32, generation: u8) -> Id {
+        let low = WIDTHS.child_generation;
+        Id(self.0
+            | (child as usize & mask(WIDTHS.child) as usize) << low
+            | generation as usize & mask(low) as usize)
+    }
+
     pub(crate) const fn from_word(word: usize) -> Id {
         Id(word)
     }
@@ -184,6 +193,16 @@ mod tests {
                         }
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_child_is_the_first_with_another_number() {
+        let id = |child, generation| Id::new(5, Target::Child { group: 7, child, generation });
+        for child in [0, 1, 1000, MAX_CHILDREN] {
+            for generation in [0, 1, ((1u32 << CHILD_GENERATION_BITS) - 1) as u8] {
+                assert_eq!(id(0, 0).with_child(child, generation), id(child, generation));
             }
         }
     }

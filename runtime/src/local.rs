@@ -43,10 +43,10 @@ pub(crate) struct Local {
     main_generation: Cell<u32>,
     /// When the loop last looked at the clock, in milliseconds since the runtime was made.
     now: Cell<u32>,
-    /// How often the main future was polled, and when last.
-    main_polled: Cell<(u64, u32)>,
-    /// Whether it is being polled.
-    main_runs: Cell<bool>,
+    /// How often the main future was polled.
+    main_polls: Cell<u64>,
+    /// When it was polled last.
+    main_polled_at: Cell<u32>,
     /// What is left of the budget of the task that is polled now.
     budget: Cell<u32>,
     /// After which time a gather that is not polled is reported.
@@ -80,8 +80,8 @@ impl Local {
             main_woken: Cell::new(false),
             main_generation: Cell::new(0),
             now: Cell::new(0),
-            main_polled: Cell::new((0, 0)),
-            main_runs: Cell::new(false),
+            main_polls: Cell::new(0),
+            main_polled_at: Cell::new(0),
             budget: Cell::new(0),
             stall_after: Cell::new(None),
             deferred: RefCell::new(Vec::new()),
@@ -102,8 +102,8 @@ impl Local {
         self.main_woken.swap(&other.main_woken);
         self.main_generation.swap(&other.main_generation);
         self.now.swap(&other.now);
-        self.main_polled.swap(&other.main_polled);
-        self.main_runs.swap(&other.main_runs);
+        self.main_polls.swap(&other.main_polls);
+        self.main_polled_at.swap(&other.main_polled_at);
         self.budget.swap(&other.budget);
         self.stall_after.swap(&other.stall_after);
         self.deferred.swap(&other.deferred);
@@ -140,8 +140,8 @@ impl Local {
         let generation = self.main_generation.get().wrapping_add(1);
         self.main_generation.set(generation);
         self.main_woken.set(true);
-        self.main_polled.set((0, self.now.get()));
-        self.main_runs.set(false);
+        self.main_polls.set(0);
+        self.main_polled_at.set(self.now.get());
         Id::new(self.id.get().number(), Target::Task { row: MAIN, generation })
     }
 
@@ -175,21 +175,16 @@ impl Local {
         self.main_woken.get() || self.tasks.borrow().has_ready() || self.has_deferred.get()
     }
 
-    /// A poll of the main future begins, or has ended.
-    pub(crate) fn set_main_runs(&self, runs: bool) {
-        self.main_runs.set(runs);
-        if runs {
-            self.main_polled.set((self.main_polled.get().0 + 1, self.now.get()));
-        }
-    }
-
-    pub(crate) fn is_main_running(&self) -> bool {
-        self.main_runs.get()
+    /// The main future is polled now.
+    #[inline]
+    pub(crate) fn note_main_poll(&self) {
+        self.main_polls.set(self.main_polls.get() + 1);
+        self.main_polled_at.set(self.now.get());
     }
 
     /// How often the main future was polled, and when last.
     pub(crate) fn main_polled(&self) -> (u64, u32) {
-        self.main_polled.get()
+        (self.main_polls.get(), self.main_polled_at.get())
     }
 
     pub(crate) fn set_stall_after(&self, after: Option<Duration>) {

@@ -13,7 +13,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use crate::dump::dump;
+use crate::dump::collect;
 use crate::group::Label;
 use crate::local::Local;
 
@@ -36,7 +36,7 @@ impl Local {
                 "gather: children of a gather were woken {after} ms ago or more, and nobody has polled the gather since: {which}. \
                  Either a poll takes that long, or the gather is held without being awaited; then its children may hold what \
                  others wait for.\n{}",
-                dump()
+                collect(self, false)
             );
         }
         next.map(|next| Duration::from_millis(next.into()))
@@ -48,7 +48,7 @@ impl Local {
         panic!(
             "all tasks are asleep: nothing is ready, no timer is set, no socket is open, and no thread has woken anything for \
              {GRACE:?}. This would wait for ever.\n{}",
-            dump()
+            collect(self, false)
         )
     }
 

@@ -46,8 +46,9 @@ struct Tree<'a> {
     lost: Option<Vec<(Owner, Key)>>,
 }
 
-/// Takes the dump of the runtime that has these tables.
-pub(crate) fn collect(local: &Local) -> Dump {
+/// Takes the dump of the runtime that has these tables. It may be taken in a poll: of a task, which then runs, or else of the
+/// main future.
+pub(crate) fn collect(local: &Local, in_poll: bool) -> Dump {
     let (tasks, groups) = (local.tasks.borrow(), local.groups.borrow());
     local.clock.now();
     let now = local.clock.milliseconds();
@@ -63,7 +64,7 @@ pub(crate) fn collect(local: &Local) -> Dump {
 
     let mut nodes = Vec::new();
     let (polls, polled_at) = local.main_polled();
-    let is_running = local.is_main_running();
+    let is_running = in_poll && !tasks.rows().any(|(_, row)| state_of(row) == State::Running);
     let state = match local.is_main_woken() {
         _ if is_running => State::Running,
         true => State::Ready,

@@ -37,7 +37,7 @@ pub(crate) use collect::collect;
 /// });
 /// ```
 pub fn dump() -> Dump {
-    local::try_running(collect).unwrap_or_else(|| Dump::without(Status::NoRuntime))
+    local::try_running(|local| collect(local, true)).unwrap_or_else(|| Dump::without(Status::NoRuntime))
 }
 
 /// The tree of what a runtime is doing, from [`dump()`]. [`Display`](std::fmt::Display) is for people, the fields for programs.

@@ -132,7 +132,9 @@ impl Group {
             } else {
                 Some(self.move_to(local))
             };
-            let polling = Polling { local, group: self, parent: cx.waker() };
+            let target = Target::Child { group: self.row, child: 0, generation: 0 };
+            let first = Id::new(self.runtime.number(), target);
+            let polling = Polling { local, group: self, parent: cx.waker(), first };
             polling.group.span.enter(|| f(&polling, first_generation))
         });
         match result {
@@ -205,6 +207,8 @@ pub struct Polling<'a> {
     local: &'a Local,
     group: &'a Group,
     parent: &'a Waker,
+    /// The id of child 0, from which the others are made.
+    first: Id,
 }
 
 impl Polling<'_> {
@@ -227,8 +231,7 @@ impl Polling<'_> {
     /// The waker of a child. It owns nothing, and may outlive the group.
     #[inline]
     pub fn waker(&self, number: u32, generation: u8) -> Waker {
-        let target = Target::Child { group: self.group.row, child: number, generation };
-        waker::new(Id::new(self.group.runtime.number(), target))
+        waker::new(self.first.with_child(number, generation))
     }
 
     /// Queues a child, as if it had been woken.
@@ -293,7 +296,7 @@ impl Polling<'_> {
     /// when others had their turn. A dump says how many children are `done`.
     #[inline]
     pub fn wait<R>(&self, more: bool, done: usize) -> Poll<R> {
-        let Polling { local, group, parent } = *self;
+        let Polling { local, group, parent, .. } = *self;
         // A foreign waker runs foreign code when it is cloned or dropped: nothing is borrowed here.
         let waker = waker::copy(parent);
         let (again, stale) = local.groups.borrow_mut().end_poll(group.row, waker, &group.label, more, done);
