@@ -5,6 +5,12 @@
 //! * `echo_server`: a TCP server with one task for each connection, which can test itself.
 //! * `udp_echo`: a UDP server in one task, and clients that ask again when a datagram is lost.
 //! * `shutdown`: a server that lets its connections finish when Ctrl-C asks it to end.
+//! * `timeouts_and_retries`: a policy of retries, with pauses that grow.
+//! * `files`: a tree of files, hashed by threads under a limit.
+//! * `many_cores`: connections that are accepted on one core and handed to others.
+//! * `http_server`: hyper on one runtime for each core, and its end.
+//! * `https`: gathered requests over rustls (`--features tls`).
+//! * `websocket_chat`: what one says, all hear (`--features websocket`).
 //! * `load_test`: ten thousand HTTP requests over hyper, sixty-four at a time.
 //! * `postgres_pool`: five hundred queries over sixteen connections to PostgreSQL, which may restart in the middle.
 //! * `work_queue`: jobs in PostgreSQL, for workers on any number of machines.

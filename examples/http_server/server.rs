@@ -54,10 +54,9 @@ pub(crate) async fn serve(
     let Err(Stop) = gather::gather!(accept(&listener, &connections, &requests), stops).await;
     drop(listener); // who comes now is refused
     // Those that wait for a request are closed, those that have one answer it first.
-    let open = connections.count();
-    let finished = timeout(grace, connections.shutdown()).await.is_ok();
-    // The tasks of connections that are left end with the runtime.
-    Ok(Served { requests: requests.get(), cut_off: if finished { 0 } else { open } })
+    let _ = timeout(grace, connections.shutdown()).await;
+    // The tasks of connections that are left end with the runtime. Each has a share of the count.
+    Ok(Served { requests: requests.get(), cut_off: Rc::strong_count(&requests) - 1 })
 }
 
 struct Stop;

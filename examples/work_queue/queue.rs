@@ -93,7 +93,7 @@ pub(crate) async fn finish(transaction: &Transaction<'_>, job: &Job) -> Result<b
 pub(crate) async fn fail(client: &Client, job: &Job, error: &str, pause: f64) -> Result<bool, Error> {
     let sql = "update jobs
         set state = case when attempts < max_attempts then 'ready' else 'dead' end,
-            due = now() + make_interval(secs => least($4 * 2 ^ (attempts - 1), 3600)),
+            due = now() + make_interval(secs => least($4 * 2 ^ least(attempts - 1, 30), 3600)),
             last_error = $3
         where id = $1 and attempts = $2 and state = 'running'";
     let (id, attempt) = ((&job.id as _, Type::INT8), (&job.attempt as _, Type::INT4));

@@ -6,7 +6,7 @@
 //! waiting is kept, so none is lost between the question and the wait.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt;
 use std::rc::Rc;
@@ -45,8 +45,9 @@ pub(crate) struct Worker<'a> {
     pool: Pool,
     /// Wakes a slot that waits.
     wake: Rc<Notify>,
-    /// The attempt of each job that is at work, by its id: what the heartbeat extends.
-    held: RefCell<BTreeMap<i64, i32>>,
+    /// The jobs that are at work, each with the number of its attempt: what the heartbeat extends. (After a standstill two slots may
+    /// have the same job, in two attempts, of which the first has lost it.)
+    held: RefCell<BTreeSet<(i64, i32)>>,
     /// No more jobs are taken.
     stopping: Cell<bool>,
 }
@@ -107,9 +108,9 @@ impl<'a> Worker<'a> {
             let client = pool::take(&self.pool).await?;
             if let Some(job) = queue::take(&client, &self.name, self.options.lease).await? {
                 self.wake.notify_one(); // there may be more
-                self.held.borrow_mut().insert(job.id, job.attempt);
+                self.held.borrow_mut().insert((job.id, job.attempt));
                 let ended = self.try_job(&job, client).await;
-                self.held.borrow_mut().remove(&job.id);
+                self.held.borrow_mut().remove(&(job.id, job.attempt));
                 return ended;
             }
             if self.options.until_empty && queue::is_empty(&client).await? {
@@ -129,7 +130,7 @@ impl<'a> Worker<'a> {
             Ok(still_ours) => (&self.tally.done, still_ours),
             // Whatever it was, a lost connection too.
             Err(error) => {
-                let said = error.to_string();
+                let said = error.to_string().replace('\0', ""); // which no text of PostgreSQL may have
                 (&self.tally.failed, queue::fail(&self.client, job, &said, self.options.pause).await?)
             }
         };
@@ -156,7 +157,7 @@ impl<'a> Worker<'a> {
         let mut ticks = interval(LOOK.min(Duration::from_secs_f64(lease / 4.0)));
         loop {
             ticks.tick().await;
-            let held: Vec<_> = self.held.borrow().iter().map(|(&id, &attempt)| (id, attempt)).collect();
+            let held: Vec<_> = self.held.borrow().iter().copied().collect();
             if !held.is_empty() {
                 queue::extend(&self.client, &held, lease).await?;
             }
