@@ -129,7 +129,7 @@ mod on {
         }
     }
 
-    /// A task was woken. One that wakes itself is the current span.
+    /// A task was woken. One that is being polled has none in its row: then it is the current span, or the one in which that is.
     pub(crate) fn note_wake(task: Option<Id>) {
         if let Some(id) = task.or_else(|| tracing::Span::current().id()) {
             trace!(target: "tokio::task::waker", op = "waker.wake", task.id = id.into_u64());

@@ -81,8 +81,8 @@ impl Local {
                     self.tasks.borrow_mut().make_ready(row, generation);
                     #[cfg(feature = "tracing")]
                     {
-                        let id = self.tasks.borrow().span(row).and_then(|span| span.id());
-                        crate::trace::note_wake(id);
+                        let woken = self.tasks.borrow().woken_span(row, generation);
+                        woken.into_iter().for_each(crate::trace::note_wake);
                     }
                     None
                 }

@@ -48,8 +48,15 @@ impl RabbitMq {
         };
         let epmd = Server::start(command("epmd"));
         // A node that finds none starts one, which would stay behind.
-        while TcpStream::connect(("127.0.0.1", names)).is_err() {
-            thread::sleep(Duration::from_millis(10));
+        let answers = || TcpStream::connect(("127.0.0.1", names)).is_ok();
+        let pause = || thread::sleep(Duration::from_millis(10));
+        if !(0..3000).any(|_| {
+            answers() || {
+                pause();
+                false
+            }
+        }) {
+            return Err("epmd does not answer".into());
         }
         let mut node: Command = command(PROGRAM);
         for (name, value) in [

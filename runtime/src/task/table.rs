@@ -323,10 +323,12 @@ impl Tasks {
         self.names.get(&row).cloned()
     }
 
-    /// The span of the task that has this row, unless it is being polled or has ended.
+    /// The id of the span of a task that was woken, if it is there and not over: `Some(None)` while it is being polled.
     #[cfg(feature = "tracing")]
-    pub(crate) fn span(&self, row: u32) -> Option<&crate::trace::Span> {
-        self.rows.get(row as usize)?.task.as_ref()?.span()
+    pub(crate) fn woken_span(&self, row: u32, generation: u32) -> Option<Option<tracing::Id>> {
+        let task = self.rows.get(row as usize)?;
+        let is_there = !task.stage.is_over() && id::task_generation(task.serial) == generation;
+        is_there.then(|| task.task.as_ref()?.span()?.id())
     }
 
     /// The task that has this row.
