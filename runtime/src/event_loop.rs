@@ -69,7 +69,6 @@ impl EventLoop {
         loop {
             if left_of_turn == 0 {
                 if local.take_main() {
-                    local.counters.polls.add(1);
                     local.set_budget(BUDGET);
                     local.note_main_poll();
                     if let Poll::Ready(output) = main.as_mut().poll(&mut cx) {

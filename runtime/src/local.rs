@@ -43,8 +43,9 @@ pub(crate) struct Local {
     main_generation: Cell<u32>,
     /// When the loop last looked at the clock, in milliseconds since the runtime was made.
     now: Cell<u32>,
-    /// How often the main future was polled.
+    /// How often main futures were polled, and how often earlier ones.
     main_polls: Cell<u64>,
+    earlier_main_polls: Cell<u64>,
     /// When it was polled last.
     main_polled_at: Cell<u32>,
     /// What is left of the budget of the task that is polled now.
@@ -81,6 +82,7 @@ impl Local {
             main_generation: Cell::new(0),
             now: Cell::new(0),
             main_polls: Cell::new(0),
+            earlier_main_polls: Cell::new(0),
             main_polled_at: Cell::new(0),
             budget: Cell::new(0),
             stall_after: Cell::new(None),
@@ -103,6 +105,7 @@ impl Local {
         self.main_generation.swap(&other.main_generation);
         self.now.swap(&other.now);
         self.main_polls.swap(&other.main_polls);
+        self.earlier_main_polls.swap(&other.earlier_main_polls);
         self.main_polled_at.swap(&other.main_polled_at);
         self.budget.swap(&other.budget);
         self.stall_after.swap(&other.stall_after);
@@ -140,7 +143,7 @@ impl Local {
         let generation = self.main_generation.get().wrapping_add(1);
         self.main_generation.set(generation);
         self.main_woken.set(true);
-        self.main_polls.set(0);
+        self.earlier_main_polls.set(self.main_polls.get());
         self.main_polled_at.set(self.now.get());
         Id::new(self.id.get().number(), Target::Task { row: MAIN, generation })
     }
@@ -184,7 +187,7 @@ impl Local {
 
     /// How often the main future was polled, and when last.
     pub(crate) fn main_polled(&self) -> (u64, u32) {
-        (self.main_polls.get(), self.main_polled_at.get())
+        (self.main_polls.get() - self.earlier_main_polls.get(), self.main_polled_at.get())
     }
 
     pub(crate) fn set_stall_after(&self, after: Option<Duration>) {
@@ -271,7 +274,7 @@ impl Local {
             timers_pending: self.timers.borrow().len(),
             sockets_registered: self.sources.borrow().len(),
             blocking_threads: self.pool.borrow().as_ref().map_or(0, |pool| pool.threads()),
-            polls: self.counters.polls.get(),
+            polls: self.counters.polls.get() + self.main_polls.get(),
             wakes: self.counters.wakes.get(),
             remote_wakes: self.counters.remote_wakes.get(),
             parks: self.counters.parks.get(),

@@ -128,6 +128,7 @@ impl Counter {
 
 /// The counters of a runtime.
 pub(crate) struct Counters {
+    /// Of tasks; those of main futures are counted apart.
     pub(crate) polls: Counter,
     pub(crate) wakes: Counter,
     pub(crate) remote_wakes: Counter,
