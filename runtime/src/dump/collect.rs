@@ -1,7 +1,8 @@
 //! Reading the tree off the tables.
 //!
 //! First every group and task is put under the one whose waker it has, if that is still there, or else under the root; then
-//! the tree is walked with a stack of its own, so its depth does not matter.
+//! the tree is walked with a stack of its own, so its depth does not matter. Tasks that are then left, because they await one
+//! another in a ring, follow at the root.
 //!
 //! Next: [`show`](super::show).
 
@@ -144,8 +145,9 @@ impl<'a> Tree<'a> {
             lost
         });
         while let Some((owner, key)) = lost.pop() {
-            let Some(tasks) = self.tasks.get_mut(&owner) else { continue }; // it was shown meanwhile
-            let position = tasks.iter().position(|(other, _)| *other == key)?;
+            // It may have been shown meanwhile, below another.
+            let Some(tasks) = self.tasks.get_mut(&owner) else { continue };
+            let Some(position) = tasks.iter().position(|(other, _)| *other == key) else { continue };
             let (key, row) = tasks.remove(position);
             return Some(Todo::Task(0, key, row));
         }
