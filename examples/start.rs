@@ -10,28 +10,41 @@ use lexopt::{Parser, ValueExt};
 /// Runs the program `name`. `read` reads the options, and gives None if help was asked for.
 ///
 /// Exit codes: 0 it did what it should, 1 it did not, 2 the options cannot be used.
+#[allow(dead_code, reason = "a program that ends in other ways takes only `chosen`")]
 pub(crate) fn start<O>(
     name: &str,
     help: &str,
     read: impl FnOnce(&mut Parser) -> Result<Option<O>, lexopt::Error>,
     program: impl FnOnce(O) -> Result<(), Box<dyn Error>>,
 ) -> ExitCode {
-    let options = match read(&mut Parser::from_env()) {
-        Ok(Some(options)) => options,
-        Ok(None) => {
-            println!("{help}");
-            return ExitCode::SUCCESS;
-        }
-        Err(error) => {
-            eprintln!("{name}: {error} (see --help)");
-            return ExitCode::from(2);
-        }
+    let options = match chosen(name, help, read(&mut Parser::from_env())) {
+        Ok(options) => options,
+        Err(code) => return code,
     };
     match program(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{name}: {error}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// The options of the program `name`; or its exit code, if they cannot be used, or help was asked for.
+pub(crate) fn chosen<O>(
+    name: &str,
+    help: &str,
+    read: Result<Option<O>, lexopt::Error>,
+) -> Result<O, ExitCode> {
+    match read {
+        Ok(Some(options)) => Ok(options),
+        Ok(None) => {
+            println!("{help}");
+            Err(ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            eprintln!("{name}: {error} (see --help)");
+            Err(ExitCode::from(2))
         }
     }
 }

@@ -44,6 +44,8 @@ mod postgres;
 #[path = "../load_test/progress.rs"]
 mod progress;
 mod report;
+#[path = "../start.rs"]
+mod start;
 
 use std::cell::{Cell, RefCell};
 use std::process::{self, ExitCode};
@@ -59,16 +61,10 @@ use crate::progress::Progress;
 use crate::report::{Kinds, Report};
 
 fn main() -> ExitCode {
-    let options = match Options::parse(std::env::args_os().skip(1)) {
-        Ok(Some(options)) => options,
-        Ok(None) => {
-            println!("{}", options::HELP);
-            return ExitCode::SUCCESS;
-        }
-        Err(error) => {
-            eprintln!("postgres_pool: {error} (see --help)");
-            return ExitCode::from(2);
-        }
+    let read = Options::parse(std::env::args_os().skip(1));
+    let options = match start::chosen("postgres_pool", options::HELP, read) {
+        Ok(options) => options,
+        Err(code) => return code,
     };
     match gather::run(postgres_pool(&options)) {
         Ok(report) => {

@@ -38,6 +38,8 @@ mod options;
 #[path = "../postgres/mod.rs"]
 mod postgres;
 mod queue;
+#[path = "../start.rs"]
+mod start;
 mod worker;
 
 use std::process::ExitCode;
@@ -51,16 +53,10 @@ use crate::postgres::{Failure, connect};
 use crate::worker::{Tally, Worker};
 
 fn main() -> ExitCode {
-    let options = match Options::parse(std::env::args_os().skip(1)) {
-        Ok(Some(options)) => options,
-        Ok(None) => {
-            println!("{}", options::HELP);
-            return ExitCode::SUCCESS;
-        }
-        Err(error) => {
-            eprintln!("work_queue: {error} (see --help)");
-            return ExitCode::from(2);
-        }
+    let read = Options::parse(std::env::args_os().skip(1));
+    let options = match start::chosen("work_queue", options::HELP, read) {
+        Ok(options) => options,
+        Err(code) => return code,
     };
     let done = gather::run(async {
         match options.role {
