@@ -92,6 +92,10 @@ async fn work(options: &Options) -> Result<(), Failure> {
             Err(failure) => Err(failure),
         };
         match worked {
+            // Its jobs come back when their leases end.
+            Err(failure) if failure.is_of_the_connection() && tally.asked_to_stop.get() => {
+                return Err(failure);
+            }
             Err(failure) if failure.is_of_the_connection() => {
                 eprintln!("work_queue: {failure}; again in 1 s")
             }

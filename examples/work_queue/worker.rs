@@ -172,6 +172,7 @@ impl<'a> Worker<'a> {
         if let Ok(signal) = signals.recv().await {
             let running = self.held.borrow().len();
             eprintln!("work_queue: {signal:?}: {running} jobs may finish; again ends at once");
+            self.tally.asked_to_stop.set(true);
             self.stop();
         }
         Ok(())
@@ -192,12 +193,14 @@ pub(crate) struct Tally {
     /// Another has taken the job, because the lease had ended.
     lost: Cell<u64>,
     connections: Cell<usize>,
+    /// The worker was asked to stop. It is here because a new connection must not forget it.
+    pub(crate) asked_to_stop: Cell<bool>,
 }
 
 impl Default for Tally {
     fn default() -> Tally {
-        let (done, failed, lost, connections) = Default::default();
-        Tally { since: Instant::now(), done, failed, lost, connections }
+        let (done, failed, lost, connections, asked_to_stop) = Default::default();
+        Tally { since: Instant::now(), done, failed, lost, connections, asked_to_stop }
     }
 }
 
