@@ -173,7 +173,7 @@ impl<I: Iterator<Item = F>, F: Future> Pair<I, F, F::Output> {
                 while !work.siblings.is_over() {
                     match polling.next() {
                         None => return polling.wait(false, work.done),
-                        Some(CHILDREN) => work.poll_children(polling),
+                        Some((CHILDREN, _)) => work.poll_children(polling),
                         Some(_) => {} // a late wake: that body has ended
                     }
                     if let Some(output) = work.take_output() {
@@ -246,8 +246,8 @@ impl<I: Iterator<Item = F>, F: Future> Work<I, F, F::Output> {
         if take(&mut self.is_spent) && polling.budget() == 0 {
             return polling.wait(true, self.done);
         }
-        let mut number = if self.is_new { Some(BODY) } else { polling.next() };
-        while let Some(woken) = number {
+        let mut next = if self.is_new { Some((BODY, self.body_generation)) } else { polling.next() };
+        while let Some((woken, _)) = next {
             match body.as_mut().as_pin_mut() {
                 Some(body) if woken == BODY => {
                     if self.poll_new_or_woken(body, polling).is_ready() {
@@ -259,7 +259,7 @@ impl<I: Iterator<Item = F>, F: Future> Work<I, F, F::Output> {
             if !polling.spend(1) {
                 return polling.wait(true, self.done);
             }
-            number = polling.next();
+            next = polling.next();
         }
         polling.wait(false, self.done)
     }

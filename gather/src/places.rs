@@ -29,9 +29,12 @@ impl Facts {
 /// The chunk and the offset in it of a slot.
 #[inline]
 pub(crate) fn place(slot: u32) -> (usize, usize) {
-    let shifted = slot + FIRST_CHUNK;
-    let chunk = shifted.ilog2() - FIRST_CHUNK.ilog2();
-    (chunk as usize, (shifted - (FIRST_CHUNK << chunk)) as usize)
+    if slot < FIRST_CHUNK {
+        return (0, slot as usize); // the logarithm is a slow instruction on some processors: a cycle of 22
+    }
+    let shifted = u64::from(slot) + u64::from(FIRST_CHUNK);
+    let power = shifted.ilog2();
+    ((power - FIRST_CHUNK.ilog2()) as usize, (shifted ^ (1 << power)) as usize)
 }
 
 #[cfg(test)]

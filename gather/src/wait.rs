@@ -210,7 +210,7 @@ impl<T: 'static, U: FnMut(&Result<T, TaskError>) -> bool> Rest<T, U> {
         }
         let mut has_budget = true;
         while has_budget {
-            let Some(number) = polling.next() else { break };
+            let Some((number, _)) = polling.next() else { break };
             let handle = &mut self.handles.0[number as usize];
             let Handle::Waiting(task) = handle else { continue };
             let waker = ManuallyDrop::new(polling.waker(number, self.generation)); // as in the engine

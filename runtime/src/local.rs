@@ -134,8 +134,7 @@ impl Local {
     /// Whether what `id` names is in these tables. A thread that runs nothing is nobody's home.
     #[inline]
     pub(crate) fn is_home_of(&self, id: Id) -> bool {
-        let number = self.id.get().number();
-        number == id.runtime() && number != RuntimeId::NONE.number()
+        self.id.get().number() == id.runtime()
     }
 
     /// Begins a new main future: wakers of earlier ones are forgotten. Returns the id of its waker.

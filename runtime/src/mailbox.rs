@@ -31,7 +31,7 @@ use crate::metrics::Metrics;
 /// Which runtime: the number that its wakers carry, and a serial number that is never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct RuntimeId {
-    /// The number of its mailbox; 0 is no runtime.
+    /// The number of its mailbox. No mailbox has the number 0, and no waker the number of `NONE`.
     number: u32,
     /// Which of the runtimes that had this mailbox.
     serial: u32,
@@ -39,7 +39,7 @@ pub(crate) struct RuntimeId {
 
 impl RuntimeId {
     /// No runtime. A thread that runs none has this id, which no waker and no handle ever matches.
-    pub(crate) const NONE: RuntimeId = RuntimeId { number: 0, serial: 0 };
+    pub(crate) const NONE: RuntimeId = RuntimeId { number: u32::MAX, serial: 0 };
 
     #[inline]
     pub(crate) const fn number(self) -> u32 {
@@ -137,7 +137,7 @@ impl Numbers {
 const COMMANDS: Id = Id::new(0, Target::Task { row: 0, generation: 0 });
 
 fn mailbox(number: u32) -> Option<&'static Mailbox> {
-    MAILBOXES[number as usize].get().map(|mailbox| &**mailbox)
+    MAILBOXES.get(number as usize)?.get().map(|mailbox| &**mailbox)
 }
 
 /// Posts a wake from outside the runtime's thread. Never blocks, but for the ring.

@@ -65,33 +65,53 @@ impl Local {
 
     /// Does all of a wake that happens in our own tables, and returns the waker of another library or runtime, if
     /// one is at the end of the chain, for the caller to wake when nothing is borrowed.
-    #[inline]
-    pub(crate) fn mark(&self, mut id: Id) -> Option<Waker> {
+    ///
+    /// (Most wakes are of a child whose parent was told: those end here, without a call.)
+    #[inline(always)]
+    pub(crate) fn mark(&self, id: Id) -> Option<Waker> {
         self.counters.wakes.add(1);
+        match id.target() {
+            Target::Child { group, child, generation } => {
+                let parent = self.groups.borrow_mut().push(group, child, generation)?;
+                self.mark_parents(parent)
+            }
+            Target::Task { row, generation } => {
+                self.mark_task(row, generation);
+                None
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn mark_task(&self, row: u32, generation: u32) {
+        if row == MAIN {
+            return self.wake_main(generation);
+        }
+        self.tasks.borrow_mut().make_ready(row, generation);
+        #[cfg(feature = "tracing")]
+        {
+            let woken = self.tasks.borrow().woken_span(row, generation);
+            woken.into_iter().for_each(crate::trace::note_wake);
+        }
+    }
+
+    /// The parents of a child, each the parent of the one before.
+    #[inline(never)]
+    fn mark_parents(&self, mut waker: Waker) -> Option<Waker> {
         loop {
-            let parent = match id.target() {
-                Target::Child { group, child, generation } => {
-                    self.groups.borrow_mut().push(group, child, generation)
-                }
-                Target::Task { row: MAIN, generation } => {
-                    self.wake_main(generation);
-                    None
-                }
-                Target::Task { row, generation } => {
-                    self.tasks.borrow_mut().make_ready(row, generation);
-                    #[cfg(feature = "tracing")]
-                    {
-                        let woken = self.tasks.borrow().woken_span(row, generation);
-                        woken.into_iter().for_each(crate::trace::note_wake);
+            waker = match waker::into_id(waker) {
+                Ok(id) if self.is_home_of(id) => match id.target() {
+                    Target::Child { group, child, generation } => {
+                        self.groups.borrow_mut().push(group, child, generation)?
                     }
-                    None
-                }
-            };
-            match waker::into_id(parent?) {
-                Ok(parent) if self.is_home_of(parent) => id = parent,
+                    Target::Task { row, generation } => {
+                        self.mark_task(row, generation);
+                        return None;
+                    }
+                },
                 Ok(elsewhere) => return Some(waker::new(elsewhere)),
                 Err(foreign) => return Some(foreign),
-            }
+            };
         }
     }
 }

@@ -47,7 +47,7 @@ pub use table::next_generation;
 ///                 polling.grow(2);
 ///                 (0..2).for_each(|number| polling.push(number, generation));
 ///             }
-///             while let Some(number) = polling.next() {
+///             while let Some((number, _)) = polling.next() {
 ///                 let waker = polling.waker(number, generation);
 ///                 let Some(child) = &mut children[number as usize] else { continue };
 ///                 match child.as_mut().poll(&mut Context::from_waker(&waker)) {
@@ -253,13 +253,14 @@ impl Polling<'_> {
         self.local.groups.borrow_mut().ended(self.group.row, number);
     }
 
-    /// The next child that was woken, in the order of the wakes. (Rarely a number whose child is gone.)
+    /// The next child that was woken, in the order of the wakes: its number, and the generation that it was
+    /// [`started`](Polling::started) with. (Rarely a number whose child is gone.)
     #[inline]
     #[allow(
         clippy::should_implement_trait,
         reason = "it takes &self: children wake themselves while it runs"
     )]
-    pub fn next(&self) -> Option<u32> {
+    pub fn next(&self) -> Option<(u32, u8)> {
         self.local.groups.borrow_mut().pop(self.group.row)
     }
 

@@ -14,15 +14,15 @@ pub(super) const END: u32 = IDLE - 1;
 /// The generation where there is no child.
 pub(super) const NOBODY: u8 = 0;
 /// In place of the generation that was woken: there were several.
-pub(super) const ANY: u8 = 0;
+pub(super) const ANY: u16 = 0;
+/// In place of the generation that was woken: it is not the one that is there.
+pub(super) const GONE: u16 = 1 << 8;
 
 /// What the runtime knows of one group. (128 bytes, so that finding one is a shift: 22 cycles for a wake and a poll, not 24.)
 #[repr(align(64))]
 pub(crate) struct Row {
-    /// The children, by their numbers. There may be more places than there is room for.
+    /// The children, by their numbers.
     pub(super) children: Vec<Child>,
-    /// The numbers of children are below this.
-    pub(super) room: u32,
     /// Whether a child of it ever waited.
     pub(super) is_used: bool,
     /// The first child in the queue, or `END`.
@@ -86,8 +86,8 @@ pub(super) struct Child {
     pub(super) polled_at: u32,
     /// Its generation; `NOBODY` if there is no child.
     pub(super) generation: u8,
-    /// The generation that was woken, or `ANY`, if it is queued.
-    pub(super) woken: u8,
+    /// If it is queued: the generation that was woken, or `ANY`, or `GONE`.
+    pub(super) woken: u16,
 }
 
 /// A child, for a dump.
@@ -112,7 +112,6 @@ impl Row {
     pub(super) const fn new() -> Row {
         Row {
             children: Vec::new(),
-            room: 0,
             is_used: false,
             head: END,
             tail: END,

@@ -26,7 +26,7 @@
 
 use std::task::Waker;
 
-use super::row::{ANY, Child, END, IDLE, Label, NOBODY, Row};
+use super::row::{ANY, Child, END, GONE, IDLE, Label, NOBODY, Row};
 use crate::id::{CHILD_GENERATION_BITS, MAX_GROUPS};
 use crate::waker;
 
@@ -142,7 +142,7 @@ impl Groups {
         self.free.push(group);
         let row = &mut self.rows[group as usize];
         if row.polls == 0 && row.head == END && !row.is_used {
-            row.room = 0; // nothing else was written
+            row.children.clear(); // nothing else was written
             return None;
         }
         row.clean()
@@ -151,7 +151,6 @@ impl Groups {
     /// Makes room for children with the numbers below `count`.
     pub(super) fn grow(&mut self, group: u32, count: u32) {
         let row = &mut self.rows[group as usize];
-        row.room = row.room.max(count);
         if row.children.len() < count as usize {
             row.children.resize(count as usize, Child::NONE);
         }
@@ -200,18 +199,18 @@ impl Groups {
     /// Queues a child, and returns the parent if it is to be woken.
     #[inline]
     pub(crate) fn push(&mut self, group: u32, number: u32, generation: u8) -> Option<Waker> {
-        let row = self.rows.get_mut(group as usize).filter(|row| number < row.room)?;
+        let row = self.rows.get_mut(group as usize)?;
         let child = row.children.get_mut(number as usize)?;
         if child.generation != generation && child.generation != NOBODY {
             return None;
         }
         if child.is_queued() {
-            if child.woken != generation {
+            if child.woken != u16::from(generation) {
                 child.woken = ANY;
             }
             return None;
         }
-        child.woken = generation;
+        child.woken = generation.into();
         child.next = END;
         if row.head == END {
             row.head = number;
@@ -231,9 +230,10 @@ impl Groups {
         }
     }
 
-    /// Takes the first child off the queue, to be polled.
+    /// Takes the first child off the queue, to be polled. (It gives the generation too, though the owner could know it: from
+    /// here the child's waker is ready before its future was found, which is 2 cycles of a wake and a poll.)
     #[inline]
-    pub(super) fn pop(&mut self, group: u32) -> Option<u32> {
+    pub(super) fn pop(&mut self, group: u32) -> Option<(u32, u8)> {
         let row = &mut self.rows[group as usize];
         loop {
             let number = row.head;
@@ -242,9 +242,9 @@ impl Groups {
             }
             let child = &mut row.children[number as usize];
             row.head = std::mem::replace(&mut child.next, IDLE);
-            if child.woken == child.generation || child.woken == ANY || child.generation == NOBODY {
+            if child.woken != GONE {
                 child.polled_at = self.now;
-                return Some(number);
+                return Some((number, child.generation));
             }
         }
     }
@@ -256,7 +256,10 @@ impl Groups {
         let row = &mut self.rows[group as usize];
         row.is_used = true;
         let child = &mut row.children[number as usize];
-        *child = Child { index: index as u32, polled_at, generation, ..*child };
+        if child.woken != ANY && child.woken != u16::from(generation) {
+            child.woken = GONE; // if it is queued at all
+        }
+        (child.index, child.polled_at, child.generation) = (index as u32, polled_at, generation);
     }
 
     /// A child that had been started is gone, or there was none.
