@@ -170,7 +170,11 @@ impl<I: Iterator<Item = F>, F: Future> Siblings<I, F, F::Output> {
 
 impl<I: Iterator<Item = F>, F: Future> Crew<I, F, F::Output> {
     #[inline]
-    fn run<P: Policy<F::Output>>(&mut self, polling: &Polling<'_>, policy: &mut P) -> Progress<P::Output> {
+    fn run<P: Policy<F::Output>>(
+        &mut self,
+        polling: &mut Polling<'_>,
+        policy: &mut P,
+    ) -> Progress<P::Output> {
         let mut is_drained = false;
         loop {
             if !std::mem::take(&mut self.are_woken_next) {
@@ -194,7 +198,7 @@ impl<I: Iterator<Item = F>, F: Future> Crew<I, F, F::Output> {
     #[inline(never)]
     fn start_some<P: Policy<F::Output>>(
         &mut self,
-        polling: &Polling<'_>,
+        polling: &mut Polling<'_>,
         policy: &mut P,
     ) -> Progress<P::Output> {
         let burst = burst(polling);
@@ -227,11 +231,13 @@ impl<I: Iterator<Item = F>, F: Future> Crew<I, F, F::Output> {
     ) -> Progress<P::Output> {
         let burst = burst(polling);
         for polled in 0..burst {
-            let Some(woken) = polling.next() else {
+            let Some((number, generation)) = polling.next() else {
                 polling.spend(polled);
                 return Progress::Nothing;
             };
-            if let ControlFlow::Break(output) = self.poll_woken(woken, polling, policy) {
+            let Some(child) = self.children.find(number) else { continue };
+            let flow = poll_child::<_, _, false>(child, generation, polling, policy, &mut self.kept);
+            if let ControlFlow::Break(output) = flow {
                 polling.spend(polled + 1);
                 return Progress::Over(output);
             }
@@ -270,7 +276,7 @@ impl<I: Iterator<Item = F>, F: Future> Crew<I, F, F::Output> {
     /// The group is new on this runtime: it has to know how many children there can be, and children that were
     /// started elsewhere have to learn their new wakers.
     #[cold]
-    fn prepare(&mut self, polling: &Polling<'_>, first_generation: u8) {
+    fn prepare(&mut self, polling: &mut Polling<'_>, first_generation: u8) {
         self.children.set_first_generation(first_generation);
         if self.kept.started() == 0 {
             self.kept.expect(self.input.as_ref().map_or((0, None), Iterator::size_hint));
@@ -291,7 +297,7 @@ impl<I: Iterator<Item = F>, F: Future> Crew<I, F, F::Output> {
     fn start<P: Policy<F::Output>>(
         &mut self,
         future: F,
-        polling: &Polling<'_>,
+        polling: &mut Polling<'_>,
         policy: &mut P,
     ) -> ControlFlow<P::Output> {
         if self.children.is_full() {
@@ -303,20 +309,6 @@ impl<I: Iterator<Item = F>, F: Future> Crew<I, F, F::Output> {
         *child.span = polling.child_span(index);
         let generation = child.generation();
         poll_child::<_, _, true>(child, generation, polling, policy, &mut self.kept)
-    }
-
-    /// Polls a child that was woken, unless it is gone.
-    #[inline]
-    fn poll_woken<P: Policy<F::Output>>(
-        &mut self,
-        (number, generation): (u32, u8),
-        polling: &Polling<'_>,
-        policy: &mut P,
-    ) -> ControlFlow<P::Output> {
-        match self.children.find(number) {
-            Some(child) => poll_child::<_, _, false>(child, generation, polling, policy, &mut self.kept),
-            None => ControlFlow::Continue(()),
-        }
     }
 }
 

@@ -221,7 +221,7 @@ impl<I: Iterator<Item = F>, F: Future> Pair<I, F, F::Output> {
 
 impl<I: Iterator<Item = F>, F: Future> Work<I, F, F::Output> {
     /// The group may be new on this runtime: whoever is there has to learn its new waker.
-    fn prepare(&mut self, polling: &Polling<'_>, first_generation: Option<u8>) {
+    fn prepare(&mut self, polling: &mut Polling<'_>, first_generation: Option<u8>) {
         if let Some(first) = first_generation {
             (self.children_generation, self.body_generation) = (first, first);
             self.are_due = true;

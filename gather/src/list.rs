@@ -153,6 +153,9 @@ fn advance<L: List<M>, M>(
             // In the first poll each in turn; then those that were woken.
             let first = in_order.next();
             let Some(number) = first.or_else(|| Some(polling.next()?.0)) else { break };
+            if number >= L::COUNT {
+                continue; // a late wake for another group
+            }
             let waker = ManuallyDrop::new(polling.waker(number, *generation)); // as in the engine
             match (list.as_mut().poll_child(number, &mut Context::from_waker(&waker)), first) {
                 (Ok(Step::Waits), Some(_)) => polling.started(number, *generation, number as usize),

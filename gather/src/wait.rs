@@ -204,14 +204,14 @@ impl<T: 'static, U: FnMut(&Result<T, TaskError>) -> bool> Future for Wait<T, U> 
 
 impl<T: 'static, U: FnMut(&Result<T, TaskError>) -> bool> Rest<T, U> {
     /// Takes the results of the tasks that were woken, until it is enough.
-    fn advance(&mut self, polling: &Polling<'_>, first_generation: Option<u8>) -> Poll<()> {
+    fn advance(&mut self, polling: &mut Polling<'_>, first_generation: Option<u8>) -> Poll<()> {
         if let Some(first_generation) = first_generation {
             self.prepare(polling, first_generation);
         }
         let mut has_budget = true;
         while has_budget {
             let Some((number, _)) = polling.next() else { break };
-            let handle = &mut self.handles.0[number as usize];
+            let Some(handle) = self.handles.0.get_mut(number as usize) else { continue };
             let Handle::Waiting(task) = handle else { continue };
             let waker = ManuallyDrop::new(polling.waker(number, self.generation)); // as in the engine
             if let Poll::Ready(result) = Pin::new(task).poll(&mut Context::from_waker(&waker)) {
@@ -242,7 +242,7 @@ impl<T: 'static, U: FnMut(&Result<T, TaskError>) -> bool> Rest<T, U> {
     }
 
     /// The group is new on this runtime: every task is polled once, so that it learns its waker.
-    fn prepare(&mut self, polling: &Polling<'_>, first_generation: u8) {
+    fn prepare(&mut self, polling: &mut Polling<'_>, first_generation: u8) {
         self.generation = first_generation;
         polling.grow(u32::try_from(self.handles.0.len()).unwrap_or(u32::MAX));
         for (number, handle) in (0..).zip(&self.handles.0) {

@@ -202,7 +202,12 @@ impl Local {
         let milliseconds = self.clock.milliseconds();
         self.now.set(milliseconds);
         self.tasks.borrow_mut().set_now(milliseconds);
-        self.groups.borrow_mut().set_now(milliseconds);
+    }
+
+    /// When the loop last looked at the clock, in milliseconds.
+    #[inline]
+    pub(crate) fn now(&self) -> u32 {
+        self.now.get()
     }
 
     #[inline]

@@ -27,7 +27,7 @@ impl Local {
         let after = self.stall_after()?;
         self.note_time();
         let after = u32::try_from(after.as_millis()).unwrap_or(u32::MAX).max(1);
-        let (stalled, next) = self.groups.borrow_mut().find_stalled(after);
+        let (stalled, next) = self.groups.borrow_mut().find_stalled(after, self.now());
         if !stalled.is_empty() {
             let which = stalled.iter().map(Label::to_string).collect::<Vec<_>>().join(", ");
             // A warning that nobody can read is no reason to panic.

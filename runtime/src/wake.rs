@@ -70,10 +70,28 @@ impl Local {
     #[inline(always)]
     pub(crate) fn mark(&self, id: Id) -> Option<Waker> {
         self.counters.wakes.add(1);
+        let parent = self.mark_one(id)?;
+        self.mark_parents(parent)
+    }
+
+    /// The parents of a child, each the parent of the one before.
+    #[inline(never)]
+    fn mark_parents(&self, mut parent: Waker) -> Option<Waker> {
+        loop {
+            match waker::into_id(parent) {
+                Ok(id) if self.is_home_of(id) => parent = self.mark_one(id)?,
+                Ok(elsewhere) => return Some(waker::new(elsewhere)),
+                Err(foreign) => return Some(foreign),
+            }
+        }
+    }
+
+    /// Marks what `id` names. Gives the parent, if it is to be woken.
+    #[inline(always)]
+    fn mark_one(&self, id: Id) -> Option<Waker> {
         match id.target() {
             Target::Child { group, child, generation } => {
-                let parent = self.groups.borrow_mut().push(group, child, generation)?;
-                self.mark_parents(parent)
+                self.groups.borrow_mut().push(group, child, generation, self.now())
             }
             Target::Task { row, generation } => {
                 self.mark_task(row, generation);
@@ -92,26 +110,6 @@ impl Local {
         {
             let woken = self.tasks.borrow().woken_span(row, generation);
             woken.into_iter().for_each(crate::trace::note_wake);
-        }
-    }
-
-    /// The parents of a child, each the parent of the one before.
-    #[inline(never)]
-    fn mark_parents(&self, mut waker: Waker) -> Option<Waker> {
-        loop {
-            waker = match waker::into_id(waker) {
-                Ok(id) if self.is_home_of(id) => match id.target() {
-                    Target::Child { group, child, generation } => {
-                        self.groups.borrow_mut().push(group, child, generation)?
-                    }
-                    Target::Task { row, generation } => {
-                        self.mark_task(row, generation);
-                        return None;
-                    }
-                },
-                Ok(elsewhere) => return Some(waker::new(elsewhere)),
-                Err(foreign) => return Some(foreign),
-            };
         }
     }
 }

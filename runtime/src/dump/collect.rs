@@ -85,7 +85,7 @@ pub(crate) fn collect(local: &Local, in_poll: bool) -> Dump {
                 Node { depth, kind, state: state_of(row), idle, polls }
             }
             Todo::Group(depth, number, row) => {
-                let mut children: Vec<_> = row.children().collect();
+                let mut children: Vec<_> = row.queue.children().collect();
                 let ready = children.iter().filter(|child| child.is_woken).count();
                 let waiting = children.len() - ready;
                 children.sort_by_key(|child| (Reverse(idle(child.polled_at)), child.index));
@@ -128,7 +128,7 @@ impl<'a> Tree<'a> {
             let tasks = self.tasks.remove(&owner).unwrap_or_default();
             hidden.extend(tasks.into_iter().map(|(key, _)| Owner::Task(key.row)));
             for (group, row) in self.groups.remove(&owner).unwrap_or_default() {
-                hidden.extend(row.children().map(|child| Owner::Child { group, number: child.number }));
+                hidden.extend(row.queue.children().map(|child| Owner::Child { group, number: child.number }));
             }
         }
     }

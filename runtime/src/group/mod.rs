@@ -5,13 +5,15 @@
 //! children that were woken. So the combinator polls just those, in just that order, and a spurious poll of the
 //! combinator polls no child. The group holds no future and no pointer: a row number, and nothing more.
 //!
-//! Next: [`row`].
+//! Next: [`queue`].
 
+mod queue;
 mod row;
 mod table;
 
 use std::borrow::Cow;
 use std::panic::Location;
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use crate::id::{Id, MAX_CHILDREN, Target};
@@ -20,7 +22,9 @@ use crate::mailbox::{self, Command, RuntimeId};
 use crate::waker;
 
 pub use crate::trace::Span;
-pub(crate) use row::{ChildFacts, Label, Row as GroupRow};
+pub(crate) use queue::ChildFacts;
+use queue::Queue;
+pub(crate) use row::{Label, Row as GroupRow};
 pub(crate) use table::Groups;
 pub use table::next_generation;
 
@@ -123,19 +127,15 @@ impl Group {
     pub fn poll<R>(
         &mut self,
         cx: &Context<'_>,
-        f: impl FnOnce(&Polling<'_>, Option<u8>) -> Poll<R>,
+        f: impl FnOnce(&mut Polling<'_>, Option<u8>) -> Poll<R>,
     ) -> Poll<R> {
         let result = local::try_running(|local| {
-            let first_generation = if self.runtime == local.id() {
-                local.groups.borrow_mut().begin_poll(self.row);
-                None
-            } else {
-                Some(self.move_to(local))
-            };
+            let first_generation = (self.runtime != local.id()).then(|| self.move_to(local));
+            let queue = local.groups.borrow_mut().begin_poll(self.row);
             let target = Target::Child { group: self.row, child: 0, generation: 0 };
             let first = Id::new(self.runtime.number(), target);
-            let polling = Polling { local, group: self, parent: cx.waker(), first };
-            polling.group.span.enter(|| f(&polling, first_generation))
+            let mut polling = Polling { local, group: self, queue, parent: cx.waker(), first };
+            polling.group.span.enter(|| f(&mut polling, first_generation))
         });
         match result {
             Some(poll) => poll,
@@ -206,6 +206,8 @@ impl Drop for Group {
 pub struct Polling<'a> {
     local: &'a Local,
     group: &'a Group,
+    /// The children, those that were woken in order.
+    queue: Rc<Queue>,
     parent: &'a Waker,
     /// The id of child 0, from which the others are made.
     first: Id,
@@ -217,9 +219,11 @@ impl Polling<'_> {
     /// # Panics
     ///
     /// If that is more than a group can have (16,777,214 on a machine of 64 bits).
-    pub fn grow(&self, count: u32) {
+    pub fn grow(&mut self, count: u32) {
         assert!(count <= MAX_CHILDREN, "gather: {}", self.group.too_many());
-        self.local.groups.borrow_mut().grow(self.group.row, count);
+        if self.queue.len() < count as usize {
+            self.queue = self.local.groups.borrow_mut().grow(self.group.row, count);
+        }
     }
 
     /// The span of a child with this index, to be entered while it is polled. (Without the feature `tracing` it is nothing.)
@@ -237,31 +241,31 @@ impl Polling<'_> {
     /// Queues a child, as if it had been woken.
     pub fn push(&self, number: u32, generation: u8) {
         // The parent is told: this poll goes on.
-        let _ = self.local.groups.borrow_mut().push(self.group.row, number, generation);
+        let _ = self.queue.push(number, generation, self.local.now());
     }
 
     /// A child was polled for the first time and is pending: from here on wakes for other generations are ignored. The
     /// index is what a dump shows.
     #[inline]
     pub fn started(&self, number: u32, generation: u8, index: usize) {
-        self.local.groups.borrow_mut().started(self.group.row, number, generation, index);
+        self.queue.started(number, generation, index, self.local.now());
     }
 
     /// A child that was started has ended; or [`next`](Polling::next) gave a number that has no child.
     #[inline]
     pub fn ended(&self, number: u32) {
-        self.local.groups.borrow_mut().ended(self.group.row, number);
+        self.queue.ended(number);
     }
 
     /// The next child that was woken, in the order of the wakes: its number, and the generation that it was
-    /// [`started`](Polling::started) with. (Rarely a number whose child is gone.)
+    /// [`started`](Polling::started) with. (Rarely a number whose child is gone, or that never had one.)
     #[inline]
     #[allow(
         clippy::should_implement_trait,
         reason = "it takes &self: children wake themselves while it runs"
     )]
     pub fn next(&self) -> Option<(u32, u8)> {
-        self.local.groups.borrow_mut().pop(self.group.row)
+        self.queue.pop(self.local.now())
     }
 
     /// What is left of the budget that each poll of a task starts with: one unit is a poll of a child, or an operation on
@@ -288,7 +292,8 @@ impl Polling<'_> {
     #[inline]
     pub fn give<R>(&self, output: R, done: usize, left: usize) -> Poll<R> {
         if left > 0 {
-            self.local.groups.borrow_mut().note_poll(self.group.row, &self.group.label, done);
+            let mut groups = self.local.groups.borrow_mut();
+            groups.note_poll(self.group.row, &self.group.label, done, self.local.now());
         }
         Poll::Ready(output)
     }
@@ -297,10 +302,15 @@ impl Polling<'_> {
     /// when others had their turn. A dump says how many children are `done`.
     #[inline]
     pub fn wait<R>(&self, more: bool, done: usize) -> Poll<R> {
-        let Polling { local, group, parent, .. } = *self;
+        let Polling { local, group, queue, parent, .. } = self;
         // A foreign waker runs foreign code when it is cloned or dropped: nothing is borrowed here.
         let waker = waker::copy(parent);
-        let (again, stale) = local.groups.borrow_mut().end_poll(group.row, waker, &group.label, more, done);
+        let again = more || !queue.is_empty();
+        queue.set_told(again);
+        let mut groups = local.groups.borrow_mut();
+        groups.note_poll(group.row, &group.label, done, local.now());
+        let stale = groups.set_parent(group.row, waker);
+        drop(groups);
         let _ = stale.map(waker::into_id);
         if again {
             parent.wake_by_ref();
