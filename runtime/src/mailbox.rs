@@ -28,27 +28,28 @@ use crate::dump::Dump;
 use crate::id::{Id, MAX_RUNTIMES, Target};
 use crate::metrics::Metrics;
 
-/// Which runtime: the number that its wakers carry, and a serial number that is never used twice.
+/// Which runtime: in the lower half the number of its mailbox, which its wakers carry; in the upper half which of the
+/// runtimes that had this mailbox. (One word, because it is compared wherever something is looked up.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct RuntimeId {
-    /// The number of its mailbox. No mailbox has the number 0, and no waker the number of `NONE`.
-    number: u32,
-    /// Which of the runtimes that had this mailbox.
-    serial: u32,
-}
+pub(crate) struct RuntimeId(u64);
 
 impl RuntimeId {
-    /// No runtime. A thread that runs none has this id, which no waker and no handle ever matches.
-    pub(crate) const NONE: RuntimeId = RuntimeId { number: u32::MAX, serial: 0 };
+    /// No runtime. A thread that runs none has this id, which no waker and no handle ever matches: no mailbox has this number.
+    pub(crate) const NONE: RuntimeId = RuntimeId::new(u32::MAX, 0);
 
-    #[inline]
-    pub(crate) const fn number(self) -> u32 {
-        self.number
+    const fn new(number: u32, serial: u32) -> RuntimeId {
+        RuntimeId((serial as u64) << 32 | number as u64)
     }
 
     #[inline]
+    pub(crate) const fn number(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// Never used twice.
+    #[inline]
     pub(crate) const fn serial(self) -> u32 {
-        self.serial
+        (self.0 >> 32) as u32
     }
 }
 
@@ -129,7 +130,7 @@ impl Numbers {
             })?
         };
         self.serial = self.serial.checked_add(1).expect("gather: four billion runtimes were started");
-        Ok(RuntimeId { number, serial: self.serial })
+        Ok(RuntimeId::new(number, self.serial))
     }
 }
 
@@ -151,13 +152,13 @@ pub(crate) fn post(id: Id) {
 /// Lets the loop come round, without telling it anything.
 pub(crate) fn nudge(runtime: RuntimeId) {
     if runtime != RuntimeId::NONE {
-        post(Id::new(runtime.number, COMMANDS.target()));
+        post(Id::new(runtime.number(), COMMANDS.target()));
     }
 }
 
 /// Sends a command, or gives it back if that runtime is gone.
 pub(crate) fn send(to: RuntimeId, command: Command) -> Result<(), Command> {
-    let Some(mailbox) = mailbox(to.number) else { return Err(command) };
+    let Some(mailbox) = mailbox(to.number()) else { return Err(command) };
     {
         let mut inner = mailbox.inner.lock();
         if inner.owner != to {
@@ -171,12 +172,12 @@ pub(crate) fn send(to: RuntimeId, command: Command) -> Result<(), Command> {
 
 /// Whether that runtime is still there.
 pub(crate) fn is_alive(runtime: RuntimeId) -> bool {
-    mailbox(runtime.number).is_some_and(|mailbox| mailbox.inner.lock().owner == runtime)
+    mailbox(runtime.number()).is_some_and(|mailbox| mailbox.inner.lock().owner == runtime)
 }
 
 /// What that runtime counted until its loop last looked at the reactor; zeros if it is gone.
 pub(crate) fn metrics(runtime: RuntimeId) -> Metrics {
-    mailbox(runtime.number)
+    mailbox(runtime.number())
         .map(|mailbox| mailbox.inner.lock())
         .filter(|inner| inner.owner == runtime)
         .map_or_else(Metrics::default, |inner| inner.metrics.clone())
@@ -233,7 +234,7 @@ impl Receiver {
     /// Takes a number, and the mailbox of that number.
     pub(crate) fn open(bell: mio::Waker) -> io::Result<Receiver> {
         let id = NUMBERS.lock().take()?;
-        let mailbox = MAILBOXES[id.number as usize].get_or_init(Mailbox::new);
+        let mailbox = MAILBOXES[id.number() as usize].get_or_init(Mailbox::new);
         {
             let mut inner = mailbox.inner.lock();
             inner.owner = id;
@@ -314,6 +315,6 @@ impl Drop for Receiver {
     fn drop(&mut self) {
         drop(self.close());
         // Last: from here on another runtime may have the number, and nothing of this one may answer to it.
-        NUMBERS.lock().returned.push_back(self.id.number);
+        NUMBERS.lock().returned.push_back(self.id.number());
     }
 }

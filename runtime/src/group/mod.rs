@@ -130,8 +130,12 @@ impl Group {
         f: impl FnOnce(&mut Polling<'_>, Option<u8>) -> Poll<R>,
     ) -> Poll<R> {
         let result = local::try_running(|local| {
-            let first_generation = (self.runtime != local.id()).then(|| self.move_to(local));
-            let queue = local.groups.borrow_mut().begin_poll(self.row);
+            let (queue, first_generation) = if self.runtime == local.id() {
+                (local.groups.borrow_mut().begin_poll(self.row), None)
+            } else {
+                let (queue, first_generation) = self.move_to(local);
+                (queue, Some(first_generation))
+            };
             let target = Target::Child { group: self.row, child: 0, generation: 0 };
             let first = Id::new(self.runtime.number(), target);
             let mut polling = Polling { local, group: self, queue, parent: cx.waker(), first };
@@ -160,25 +164,29 @@ impl Group {
     }
 
     #[inline]
-    fn move_to(&mut self, local: &Local) -> u8 {
+    fn move_to(&mut self, local: &Local) -> (Rc<Queue>, u8) {
         self.release();
-        let (row, first_generation) = local.groups.borrow_mut().insert();
+        let (row, queue, first_generation) = local.groups.borrow_mut().insert();
         self.span = Span::of_group(&self.label);
         (self.runtime, self.row) = (local.id(), row);
-        first_generation
+        (queue, first_generation)
     }
 
     /// Gives the row back. Wakers of its children then wake nobody. Dropping the group does the same.
-    #[inline]
+    #[inline(always)] // mostly it was given back before
     pub fn release(&mut self) {
+        if self.runtime != RuntimeId::NONE {
+            self.give_back();
+        }
+    }
+
+    fn give_back(&mut self) {
         let runtime = std::mem::replace(&mut self.runtime, RuntimeId::NONE);
-        if runtime != RuntimeId::NONE {
-            let row = self.row;
-            match local::with_home(runtime, |local| local.groups.borrow_mut().remove(row)) {
-                Some(None) => {}
-                Some(Some(parent)) => drop_parent(parent),
-                None => release_elsewhere(runtime, row),
-            }
+        let row = self.row;
+        match local::with_home(runtime, |local| local.groups.borrow_mut().remove(row)) {
+            Some(None) => {}
+            Some(Some(parent)) => drop_parent(parent),
+            None => release_elsewhere(runtime, row),
         }
     }
 }
@@ -196,6 +204,7 @@ fn release_elsewhere(runtime: RuntimeId, row: u32) {
 }
 
 impl Drop for Group {
+    #[inline]
     fn drop(&mut self) {
         self.release();
     }

@@ -3,7 +3,7 @@
 //! While an owner polls, the parent in its row is that of the poll before, which does no harm, because nobody looks at it.
 //!
 //! A row that is given back keeps the memory of a few children, for the next group. No child is in it, and it has no parent: a
-//! wake that comes late may queue a number, which wakes nobody and is forgotten when the row is taken. A gather whose
+//! wake that comes late wakes nobody. (It may queue a number, which the next group passes over.) A gather whose
 //! children are all ready at once takes a row and gives it back, and has hardly written to it.
 //!
 //! Next: [`task`](crate::task), the other kind of row.
@@ -96,17 +96,14 @@ impl Groups {
         (stalled, next)
     }
 
-    /// Adds a group. Gives its row, and what its children count their generations from.
+    /// Adds a group, which is about to be polled. Gives its row, its children, and what they count their generations from.
     #[inline]
-    pub(super) fn insert(&mut self) -> (u32, u8) {
+    pub(super) fn insert(&mut self) -> (u32, Rc<Queue>, u8) {
         let group = self.free.pop().unwrap_or_else(|| self.add_row());
-        let queue = &self.rows[group as usize].queue;
-        if !queue.is_clean() {
-            queue.clean(); // of a late wake
-        }
+        let queue = self.rows[group as usize].queue.clone();
         let generation = self.next_generation;
         self.next_generation = next_group_generation(generation);
-        (group, generation)
+        (group, queue, generation)
     }
 
     #[cold]
