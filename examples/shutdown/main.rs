@@ -126,9 +126,11 @@ async fn self_test() -> io::Result<()> {
     let server = spawn(serve(listener, Duration::from_millis(50)));
     let clients = gather((0..3).map(|_| connect(address))).await?;
     let interrupt = format!("kill -{} {}", Signal::Interrupt.number(), process::id());
-    spawn_blocking(move || Command::new("sh").args(["-c", &interrupt]).status())
-        .await
-        .map_err(io::Error::other)??;
+    let interrupts = spawn_blocking(move || Command::new("sh").args(["-c", &interrupt]).status());
+    let status = interrupts.await.map_err(io::Error::other)??;
+    if !status.success() {
+        return Err(io::Error::other(format!("it could not interrupt itself: kill: {status}")));
+    }
     let answers = gather(clients.iter().map(ask)).await?;
     server.await.map_err(io::Error::other)??;
     if answers != ["done\n"; 3] {

@@ -141,6 +141,36 @@ fn http_server_says_that_it_cannot_have_an_address() {
     assert!(ended.complained.contains("in use"), "{}", ended.complained);
 }
 
+/// Else a server would wait for ever for a signal that nobody sends.
+#[test]
+fn a_self_test_that_cannot_interrupt_itself_says_so() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = std::env::temp_dir().join(format!("gather-sh-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("sh"), "#!/bin/sh\nexit 3\n").unwrap();
+    fs::set_permissions(folder.join("sh"), fs::Permissions::from_mode(0o755)).unwrap();
+    for (name, options) in [("http_server", &["--self-test", "5"][..]), ("shutdown", &["--self-test"])] {
+        let ended = Command::new(program(name)).args(options).env("PATH", &folder).output().unwrap();
+        let complained = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(1), "{name}: {complained}");
+        let said = format!("{name}: it could not interrupt itself: kill: exit status: 3\n");
+        assert_eq!(complained, said);
+    }
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn udp_echo_tests_itself_on_one_address_and_on_all_of_both_families() {
+    for address in ["127.0.0.1:0", "0.0.0.0:0", "[::1]:0", "[::]:0"] {
+        if std::net::UdpSocket::bind(address).is_err() {
+            assert!(address.starts_with('['), "a machine may have no IPv6");
+            continue;
+        }
+        let printed = printed_by("udp_echo", &["--listen", address, "--self-test", "20"]);
+        assert!(printed.ends_with("20 clients had 4 datagrams each echoed\n"), "{printed}");
+    }
+}
+
 /// A process that is killed when this is dropped.
 struct Running(Child);
 
