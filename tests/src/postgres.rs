@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::programs::printed_by;
-use crate::server::{Server, folder, free_port, unprivileged};
+use crate::server::{Server, folder, forget_settings, free_port, unprivileged};
 
 const MISSING: &str =
     "PostgreSQL is not installed. `apt-get install --no-install-recommends postgresql` installs it";
@@ -119,6 +119,7 @@ impl Postgres {
     pub fn sql(&self, database: &str, sql: &str) -> String {
         let (_, database) = database.rsplit_once('/').unwrap_or(("", database));
         let mut psql = Command::new(program("psql"));
+        forget_settings(&mut psql);
         psql.args(["--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1"])
             .args(["--username", SUPERUSER, "--dbname", database, "--port", &self.port.to_string(), "--host"])
             .arg(&self.folder)
