@@ -8,7 +8,7 @@
 //! Start `--role work` as often and on as many machines as you like. A worker runs until Ctrl-C, which lets it finish what it
 //! has begun, or with `--until-empty` until all jobs are done or dead:
 //!
-//!     worker host:4711: 2,000 done, 0 failed, 0 lost in 923.54ms, 2,165 jobs/s, 16 connections
+//!     worker host:4711: 2,000 done, 0 failed, 0 lost in 923.54ms, 2,165 jobs/s, 17 connections
 //!
 //! and `--role status` says:
 //!

@@ -78,7 +78,8 @@ impl<'a> Worker<'a> {
             s.spawn(self.keep_leases());
             s.spawn(self.stop_when_asked());
             let ended = self.do_jobs().await;
-            self.tally.connections.set(self.tally.connections.get() + self.pool.manager().opened());
+            let opened = 1 + self.pool.manager().opened(); // `client`, and those of the slots
+            self.tally.connections.set(self.tally.connections.get() + opened);
             s.cancel();
             ended
         })
