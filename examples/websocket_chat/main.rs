@@ -17,7 +17,8 @@
 //!
 //! async-tungstenite works over the traits of futures, which `TcpStream` has by default; `tokio::sync`'s broadcast channel
 //! runs anywhere. A connection is two children of one gather, one for each direction: when one ends, the other is dropped. Who
-//! reads too slowly misses messages, and is told so; nobody waits for him.
+//! reads too slowly misses messages, and is told so; nobody waits for him. A message has at most 64 KiB (tungstenite itself would take
+//! 64 MiB from anybody): who sends a longer one is cut off.
 
 #[path = "../start.rs"]
 mod start;
@@ -25,16 +26,19 @@ mod start;
 use std::error::Error;
 use std::io::{self, BufRead};
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
 use async_tungstenite::tungstenite::Message;
-use async_tungstenite::{WebSocketReceiver, WebSocketStream, accept_async, client_async};
+use async_tungstenite::tungstenite::protocol::WebSocketConfig;
+use async_tungstenite::{
+    WebSocketReceiver, WebSocketStream, accept_async_with_config, client_async_with_config,
+};
 use futures_util::StreamExt;
-use gather::{TcpListener, TcpStream, gather, run, sleep, spawn};
-use lexopt::{Arg, Parser};
+use gather::{TcpListener, TcpStream, gather, run, sleep, spawn, timeout};
+use lexopt::{Arg, Parser, ValueExt};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
 
@@ -46,13 +50,25 @@ Usage: websocket_chat [OPTIONS]
 Options:
       --listen IP:PORT   serve there; port 0 takes a free one [default: 127.0.0.1:0]
       --connect IP:PORT  talk to the server there, instead of serving
-      --self-test N      let N clients talk to the server, instead of serving until killed
+      --self-test N      let N clients talk to the server, at most 500 and within a minute, instead of serving until killed
   -h, --help             show this
+
+A message has at most 65536 bytes.
 
 Exit codes: 0 the talk has ended or the self-test passed, 1 something failed, 2 the options cannot be used.";
 
 /// How many messages are kept for who is slow.
 const KEPT: usize = 1024;
+
+/// How long a message may be, in bytes.
+const LONGEST: usize = 64 * 1024;
+
+/// How many clients may test the server. Each takes two descriptors of this process, of which many systems give 1024; and a
+/// server keeps [`KEPT`] messages, which all of them have to hear.
+const CLIENTS: RangeInclusive<usize> = 1..=500;
+
+/// How long they may take.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// What the server says first.
 const WELCOME: &str = "welcome";
@@ -60,7 +76,7 @@ const WELCOME: &str = "welcome";
 struct Options {
     listen: SocketAddr,
     connect: Option<SocketAddr>,
-    self_test: Option<NonZeroUsize>,
+    self_test: Option<usize>,
 }
 
 fn options(parser: &mut Parser) -> Result<Option<Options>, lexopt::Error> {
@@ -70,12 +86,19 @@ fn options(parser: &mut Parser) -> Result<Option<Options>, lexopt::Error> {
         match argument {
             Arg::Long("listen") => options.listen = start::value(parser)?,
             Arg::Long("connect") => options.connect = Some(start::value(parser)?),
-            Arg::Long("self-test") => options.self_test = Some(start::value(parser)?),
+            Arg::Long("self-test") => options.self_test = Some(clients(parser)?),
             Arg::Short('h') | Arg::Long("help") => return Ok(None),
             unknown => return Err(unknown.unexpected()),
         }
     }
     Ok(Some(options))
+}
+
+fn clients(parser: &mut Parser) -> Result<usize, lexopt::Error> {
+    parser.value()?.parse_with(|text| match text.parse() {
+        Ok(number) if CLIENTS.contains(&number) => Ok(number),
+        _ => Err(format!("a number from {} to {} is wanted", CLIENTS.start(), CLIENTS.end())),
+    })
 }
 
 type AnyError = Box<dyn Error>;
@@ -96,7 +119,8 @@ async fn chat(options: Options) -> Result<(), AnyError> {
         None => serve(listener).await,
         Some(clients) => {
             let server = spawn(serve(listener));
-            self_test(address, clients.get()).await?;
+            let tested = timeout(LIMIT, self_test(address, clients)).await;
+            tested.map_err(|_| format!("the clients have not heard each other within {LIMIT:?}"))??;
             server.cancel();
             println!("{clients} clients have each heard all {clients}");
             Ok(())
@@ -142,7 +166,7 @@ impl<E: Into<AnyError>> From<E> for End {
 /// One client: what it says goes to all, and what all say to it, until it closes.
 async fn converse(stream: TcpStream, said: broadcast::Sender<String>) -> Result<(), AnyError> {
     let mut hears = said.subscribe();
-    let (mut sender, mut receiver) = accept_async(stream).await?.split();
+    let (mut sender, mut receiver) = accept_async_with_config(stream, Some(config())).await?.split();
     sender.send(Message::text(WELCOME)).await?;
     let listens = async {
         while let Some(text) = next_text(&mut receiver).await? {
@@ -166,6 +190,11 @@ async fn converse(stream: TcpStream, said: broadcast::Sender<String>) -> Result<
     }
 }
 
+/// What both ends take.
+fn config() -> WebSocketConfig {
+    WebSocketConfig::default().max_message_size(Some(LONGEST)).max_frame_size(Some(LONGEST))
+}
+
 /// The next text, or None when the other side has closed.
 async fn next_text(receiver: &mut WebSocketReceiver<TcpStream>) -> Result<Option<String>, AnyError> {
     while let Some(message) = receiver.next().await {
@@ -178,7 +207,7 @@ async fn next_text(receiver: &mut WebSocketReceiver<TcpStream>) -> Result<Option
 
 async fn connect(server: SocketAddr) -> Result<WebSocketStream<TcpStream>, AnyError> {
     let stream = TcpStream::connect(server).await?;
-    Ok(client_async(format!("ws://{server}/"), stream).await?.0)
+    Ok(client_async_with_config(format!("ws://{server}/"), stream, Some(config())).await?.0)
 }
 
 /// The client: its input is read by a thread, for that blocks, and cannot be given up.
@@ -190,6 +219,9 @@ async fn talk(server: SocketAddr) -> Result<(), AnyError> {
     });
     let says = async {
         while let Some(line) = lines.recv().await {
+            if line.len() > LONGEST {
+                return Err(format!("a line of {} bytes, and {LONGEST} is the most", line.len()).into());
+            }
             sender.send(Message::text(line)).await?;
         }
         sender.send(Message::Close(None)).await?;
