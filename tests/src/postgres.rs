@@ -135,13 +135,22 @@ impl Drop for Postgres {
     }
 }
 
-/// A program of PostgreSQL. Debian puts those of the server where no PATH leads.
+/// Whether there is a PostgreSQL on this machine, for who can do without.
+pub fn is_installed() -> bool {
+    find("initdb").is_some()
+}
+
 #[track_caller]
 fn program(name: &str) -> PathBuf {
+    find(name).expect(MISSING)
+}
+
+/// A program of PostgreSQL. Debian puts those of the server where no PATH leads.
+fn find(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut folders: Vec<_> = versions.map(|version| version.path().join("bin")).collect();
     folders.sort();
     let folders = folders.into_iter().rev().chain(env::split_paths(&path));
-    folders.map(|folder| folder.join(name)).find(|program| program.is_file()).expect(MISSING)
+    folders.map(|folder| folder.join(name)).find(|program| program.is_file())
 }
