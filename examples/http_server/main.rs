@@ -39,6 +39,7 @@ use lexopt::{Arg, Parser};
 use tokio::sync::watch;
 
 use crate::server::{Served, listen, serve};
+use crate::start::MAX_CORES;
 
 const HELP: &str = "\
 Serves HTTP/1.1 until it is interrupted, and then lets connections finish.
@@ -70,9 +71,9 @@ fn options(parser: &mut Parser) -> Result<Option<Options>, lexopt::Error> {
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Long("listen") => options.listen = start::value(parser)?,
-            Arg::Long("cores") => options.cores = start::value(parser)?,
+            Arg::Long("cores") => options.cores = start::count(parser, MAX_CORES)?,
             Arg::Long("grace") => options.grace = start::seconds(parser)?,
-            Arg::Long("self-test") => options.self_test = Some(start::value(parser)?),
+            Arg::Long("self-test") => options.self_test = Some(start::count(parser, usize::MAX)?),
             Arg::Short('h') | Arg::Long("help") => return Ok(None),
             unknown => return Err(unknown.unexpected()),
         }

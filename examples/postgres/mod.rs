@@ -27,7 +27,9 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Reads a URL, which must name a host.
 pub(crate) fn url(text: &str) -> Result<Config, String> {
-    let config: Config = text.parse().map_err(|error| Failure::Postgres(error).to_string())?;
+    let config: Config = text.parse().map_err(|error| {
+        format!("a URL looks like postgres://user:password@host:port/database ({})", Failure::Postgres(error))
+    })?;
     if config.get_hosts().is_empty() { Err("there is no host in the URL".into()) } else { Ok(config) }
 }
 

@@ -13,6 +13,8 @@
 
 #[path = "../echo_server/options.rs"]
 mod options;
+#[path = "../start.rs"]
+mod start;
 
 use std::error::Error;
 use std::io;
@@ -37,7 +39,7 @@ fn main() -> ExitCode {
     options::start("udp_echo", "UDP", |options| run(udp_echo(options)))
 }
 
-async fn udp_echo(options: &Options) -> Result<(), Box<dyn Error>> {
+async fn udp_echo(options: Options) -> Result<(), Box<dyn Error>> {
     let socket = UdpSocket::bind(options.listen).await;
     let socket = socket.map_err(|error| format!("cannot listen on {}: {error}", options.listen))?;
     let address = socket.local_addr()?;

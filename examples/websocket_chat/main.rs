@@ -19,14 +19,17 @@
 //! runs anywhere. A connection is two children of one gather, one for each direction: when one ends, the other is dropped. Who
 //! reads too slowly misses messages, and is told so; nobody waits for him. A message has at most 64 KiB (tungstenite itself would take
 //! 64 MiB from anybody): who sends a longer one is cut off.
+//!
+//! This file is the server and the client; `self_test` has them talk.
 
+mod self_test;
 #[path = "../start.rs"]
 mod start;
 
 use std::error::Error;
 use std::io::{self, BufRead};
 use std::net::SocketAddr;
-use std::ops::RangeInclusive;
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
@@ -37,8 +40,8 @@ use async_tungstenite::{
     WebSocketReceiver, WebSocketStream, accept_async_with_config, client_async_with_config,
 };
 use futures_util::StreamExt;
-use gather::{TcpListener, TcpStream, gather, run, sleep, spawn, timeout};
-use lexopt::{Arg, Parser, ValueExt};
+use gather::{TcpListener, TcpStream, run, sleep, spawn, timeout};
+use lexopt::{Arg, Parser};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
 
@@ -63,20 +66,13 @@ const KEPT: usize = 1024;
 /// How long a message may be, in bytes.
 const LONGEST: usize = 64 * 1024;
 
-/// How many clients may test the server. Each takes two descriptors of this process, of which many systems give 1024; and a
-/// server keeps [`KEPT`] messages, which all of them have to hear.
-const CLIENTS: RangeInclusive<usize> = 1..=500;
-
-/// How long they may take.
-const LIMIT: Duration = Duration::from_secs(60);
-
 /// What the server says first.
 const WELCOME: &str = "welcome";
 
 struct Options {
     listen: SocketAddr,
     connect: Option<SocketAddr>,
-    self_test: Option<usize>,
+    self_test: Option<NonZeroUsize>,
 }
 
 fn options(parser: &mut Parser) -> Result<Option<Options>, lexopt::Error> {
@@ -86,19 +82,12 @@ fn options(parser: &mut Parser) -> Result<Option<Options>, lexopt::Error> {
         match argument {
             Arg::Long("listen") => options.listen = start::value(parser)?,
             Arg::Long("connect") => options.connect = Some(start::value(parser)?),
-            Arg::Long("self-test") => options.self_test = Some(clients(parser)?),
+            Arg::Long("self-test") => options.self_test = Some(start::count(parser, self_test::CLIENTS)?),
             Arg::Short('h') | Arg::Long("help") => return Ok(None),
             unknown => return Err(unknown.unexpected()),
         }
     }
     Ok(Some(options))
-}
-
-fn clients(parser: &mut Parser) -> Result<usize, lexopt::Error> {
-    parser.value()?.parse_with(|text| match text.parse() {
-        Ok(number) if CLIENTS.contains(&number) => Ok(number),
-        _ => Err(format!("a number from {} to {} is wanted", CLIENTS.start(), CLIENTS.end())),
-    })
 }
 
 type AnyError = Box<dyn Error>;
@@ -119,8 +108,8 @@ async fn chat(options: Options) -> Result<(), AnyError> {
         None => serve(listener).await,
         Some(clients) => {
             let server = spawn(serve(listener));
-            let tested = timeout(LIMIT, self_test(address, clients)).await;
-            tested.map_err(|_| format!("the clients have not heard each other within {LIMIT:?}"))??;
+            let tested = timeout(self_test::LIMIT, self_test::run(address, clients.get())).await;
+            tested.map_err(|_| format!("the clients took longer than {:?}", self_test::LIMIT))??;
             server.cancel();
             println!("{clients} clients have each heard all {clients}");
             Ok(())
@@ -234,33 +223,4 @@ async fn talk(server: SocketAddr) -> Result<(), AnyError> {
         Ok(())
     };
     gather::gather!(says, hears).await.map(drop)
-}
-
-/// All clients come, each says something, and each has to hear all.
-async fn self_test(server: SocketAddr, clients: usize) -> Result<(), AnyError> {
-    let sockets = gather((0..clients).map(async |_| {
-        let (sender, mut receiver) = connect(server).await?.split();
-        match next_text(&mut receiver).await? {
-            Some(text) if text == WELCOME => Ok::<_, AnyError>((sender, receiver)),
-            other => Err(format!("instead of a welcome came {other:?}").into()),
-        }
-    }));
-    let sockets = sockets.await?;
-    let talks = sockets.into_iter().enumerate().map(async |(number, (mut sender, mut receiver))| {
-        sender.send(Message::text(format!("I am {number}"))).await?;
-        let mut heard = Vec::new();
-        while heard.len() < clients {
-            heard.push(next_text(&mut receiver).await?.ok_or("the server has closed")?);
-        }
-        heard.sort();
-        heard.dedup();
-        if heard.len() < clients || heard.iter().any(|text| !text.starts_with("I am ")) {
-            return Err(AnyError::from(format!("client {number} heard {heard:?}")));
-        }
-        sender.send(Message::Close(None)).await?;
-        while next_text(&mut receiver).await?.is_some() {}
-        Ok(())
-    });
-    gather(talks).await?;
-    Ok(())
 }

@@ -1,6 +1,6 @@
 //! The examples as processes: what they do at a small size, and how they end when something is wrong.
 //!
-//! `load_test` and `shutdown` have tests of their own, in `load_test.rs` and `signal.rs`; `https` and `websocket_chat` need features
+//! `load_test` has tests of its own, in `load_test.rs`, and `shutdown` in `signal.rs`; `https` and `websocket_chat` need features
 //! that take long to build, and are run by `.ci/run`.
 
 #![cfg(unix)]
@@ -16,8 +16,8 @@ use gather::signal::Signal;
 use gather_tests::addresses::closed_address;
 use gather_tests::programs::build_example;
 
-const EXAMPLES: [&str; 6] =
-    ["echo_server", "udp_echo", "timeouts_and_retries", "files", "many_cores", "http_server"];
+const EXAMPLES: [&str; 7] =
+    ["echo_server", "udp_echo", "shutdown", "timeouts_and_retries", "files", "many_cores", "http_server"];
 
 /// How an example ended, which was started with these options.
 struct Ended {
@@ -70,6 +70,9 @@ fn a_value_that_makes_no_sense_is_refused() {
         ("timeouts_and_retries", "--server", "somewhere"),
         ("files", "--limit", "0"),
         ("many_cores", "--cores", "0"),
+        ("many_cores", "--cores", "513"),
+        ("http_server", "--cores", "513"),
+        ("echo_server", "--self-test", "0"),
         ("http_server", "--grace", "soon"),
         ("http_server", "--listen", "8080"),
     ] {
