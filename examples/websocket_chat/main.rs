@@ -66,6 +66,9 @@ const KEPT: usize = 1024;
 /// How long a message may be, in bytes.
 const LONGEST: usize = 64 * 1024;
 
+/// How long two may take to agree that they speak WebSocket.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+
 /// What the server says first.
 const WELCOME: &str = "welcome";
 
@@ -155,7 +158,8 @@ impl<E: Into<AnyError>> From<E> for End {
 /// One client: what it says goes to all, and what all say to it, until it closes.
 async fn converse(stream: TcpStream, said: broadcast::Sender<String>) -> Result<(), AnyError> {
     let mut hears = said.subscribe();
-    let (mut sender, mut receiver) = accept_async_with_config(stream, Some(config())).await?.split();
+    let shake_hands = timeout(HANDSHAKE, accept_async_with_config(stream, Some(config())));
+    let (mut sender, mut receiver) = shake_hands.await??.split();
     sender.send(Message::text(WELCOME)).await?;
     let listens = async {
         while let Some(text) = next_text(&mut receiver).await? {
@@ -195,8 +199,12 @@ async fn next_text(receiver: &mut WebSocketReceiver<TcpStream>) -> Result<Option
 }
 
 async fn connect(server: SocketAddr) -> Result<WebSocketStream<TcpStream>, AnyError> {
-    let stream = TcpStream::connect(server).await?;
-    Ok(client_async_with_config(format!("ws://{server}/"), stream, Some(config())).await?.0)
+    let shake_hands = async {
+        let stream = TcpStream::connect(server).await?;
+        Ok(client_async_with_config(format!("ws://{server}/"), stream, Some(config())).await?.0)
+    };
+    let connected = timeout(HANDSHAKE, shake_hands).await;
+    connected.unwrap_or_else(|_| Err(format!("it has not answered within {HANDSHAKE:?}").into()))
 }
 
 /// The client: its input is read by a thread, for that blocks, and cannot be given up.
