@@ -35,6 +35,8 @@ use connection::Failure;
 use gather_tests::postgres::{Postgres, is_installed};
 use tokio_postgres::types::Type;
 
+use crate::python::Python;
+
 type AnyError = Box<dyn Error>;
 
 /// How many connections each pool has.
@@ -134,53 +136,61 @@ fn compare(is_quick: bool) -> Result<(), AnyError> {
     let works = [Work { queries: sizes[0], pause_ms: 5 }, Work { queries: sizes[1], pause_ms: 0 }];
 
     let postgres = Postgres::start();
-    let url = postgres.database();
-    let measure = |contender: Contender, work: Work| -> Result<f64, AnyError> {
-        let mut command = match (contender, &python) {
-            (Contender::Python, Some(python)) => python.command(),
-            _ => Command::new(env::current_exe()?),
-        };
-        command.args([
-            "--sample",
-            contender.name(),
-            &url,
-            &work.queries.to_string(),
-            &work.pause_ms.to_string(),
-        ]);
-        seconds(command.output()?).map_err(|error| format!("{}: {error}", contender.name()).into())
-    };
-
+    let setup = Setup { contenders, url: postgres.database(), python };
     let mut lines = vec![format!("| {CONNECTIONS} connections |"), "|---|".to_owned()];
-    lines.extend(contenders.iter().map(|contender| format!("| {} |", contender.name())));
+    lines.extend(setup.contenders.iter().map(|contender| format!("| {} |", contender.name())));
     for work in works {
-        let mut figures = vec![Vec::new(); contenders.len()];
-        let mut backends = vec![0; contenders.len()];
-        for round in 0..=rounds {
-            eprintln!("{work}: round {round} of {rounds}");
-            for (index, &contender) in contenders.iter().enumerate() {
-                if round > 0 {
-                    figures[index].push(measure(contender, work)?);
-                } else {
-                    backends[index] = most_backends(&url, contender.name(), || measure(contender, work))?;
-                }
-            }
-        }
-        let figures: Vec<_> = figures.into_iter().map(median).collect();
+        let figures = setup.compare(work, rounds)?;
         lines[0] += &format!(" {work} | queries/s | time / gather's | most backends |");
         lines[1] += "--:|--:|--:|--:|";
-        for (index, figure) in figures.iter().enumerate() {
-            let (rate, ratio) = (work.queries as f64 / figure, figure / figures[0]);
-            let (line, backends) = (&mut lines[index + 2], backends[index]);
-            *line += &format!(" {:.0} ms | {rate:.0} | {ratio:.2}× | {backends} |", figure * 1000.0);
+        for (line, (time, backends)) in lines[2..].iter_mut().zip(&figures) {
+            let (rate, ratio) = (work.queries as f64 / time, time / figures[0].0);
+            *line += &format!(" {:.0} ms | {rate:.0} | {ratio:.2}× | {backends} |", time * 1000.0);
         }
     }
     let cores = thread::available_parallelism().map_or(1, usize::from);
     println!("{cores} cores, PostgreSQL {}", postgres.sql("postgres", "show server_version"));
-    for version in python.iter().map(|python| &python.versions) {
+    for version in setup.python.iter().map(|python| &python.versions) {
         println!("{version}");
     }
     println!("\n{}", lines.join("\n"));
     Ok(())
+}
+
+/// Who is compared, and where.
+struct Setup {
+    contenders: Vec<Contender>,
+    url: String,
+    python: Option<Python>,
+}
+
+impl Setup {
+    /// For each contender the seconds that the work takes, and the most backends that were seen.
+    fn compare(&self, work: Work, rounds: usize) -> Result<Vec<(f64, i64)>, AnyError> {
+        eprintln!("{work}");
+        let all = || self.contenders.iter().copied();
+        let backends = all()
+            .map(|contender| most_backends(&self.url, contender.name(), || self.measure(contender, work)));
+        let backends = backends.collect::<Result<Vec<_>, _>>()?;
+        let mut figures = vec![Vec::new(); backends.len()];
+        for round in 1..=rounds {
+            eprintln!("round {round} of {rounds}");
+            for (figures, contender) in figures.iter_mut().zip(all()) {
+                figures.push(self.measure(contender, work)?);
+            }
+        }
+        Ok(figures.into_iter().map(median).zip(backends).collect())
+    }
+
+    fn measure(&self, contender: Contender, work: Work) -> Result<f64, AnyError> {
+        let mut command = match (contender, &self.python) {
+            (Contender::Python, Some(python)) => python.command(),
+            _ => Command::new(env::current_exe()?),
+        };
+        let Work { queries, pause_ms } = work;
+        command.args(["--sample", contender.name(), &self.url, &queries.to_string(), &pause_ms.to_string()]);
+        seconds(command.output()?).map_err(|error| format!("{}: {error}", contender.name()).into())
+    }
 }
 
 /// What a sample has printed.
@@ -197,8 +207,8 @@ fn median(mut figures: Vec<f64>) -> f64 {
     figures[figures.len() / 2]
 }
 
-/// Has this done by a thread, and asks the server meanwhile how many backends work for connections of this name. Gives the
-/// greatest answer.
+/// Has this done, and asks the server meanwhile how many backends work for connections of this name. Gives the greatest
+/// answer.
 fn most_backends(
     url: &str,
     name: &str,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use gather::{gather, run as run_to_its_end};
+use gather::gather;
 use tokio_postgres::types::Type;
 
 use crate::connection::pool::{self, Connections, Pool};
@@ -13,7 +13,7 @@ use crate::{AnyError, CONNECTIONS, Contender, SQL, Work};
 pub(crate) fn run(to: &str, work: Work) -> Result<Duration, AnyError> {
     let mut config = url(to)?;
     config.application_name(Contender::Ours.name());
-    run_to_its_end(async {
+    gather::run(async {
         let pool = Connections::pool(config, CONNECTIONS);
         drop(gather((0..CONNECTIONS).map(|_| pool::take(&pool))).await?); // all are open
         let started = Instant::now();
