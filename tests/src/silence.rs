@@ -2,12 +2,12 @@
 //! open, and nothing goes through.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 
-/// A port of the loopback interface that leads to another one.
+/// A port of the loopback interface that leads to another one, as long as the process lives.
 pub struct Way {
     port: u16,
     silent: Arc<Silent>,
@@ -68,7 +68,7 @@ impl Silent {
             let silent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             drop(self.1.wait_while(silent, |silent| silent.contains(&number)));
             if length == 0 {
-                return to.shutdown(std::net::Shutdown::Write);
+                return to.shutdown(Shutdown::Write);
             }
             to.write_all(&buffer[..length])?;
         }
