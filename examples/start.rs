@@ -1,6 +1,7 @@
 //! How the programs of several files start and end: their options, `--help`, and the exit code.
 
 use std::error::Error;
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
@@ -56,6 +57,21 @@ pub(crate) fn value<T: FromStr<Err: Into<Box<dyn Error + Send + Sync>>>>(
 ) -> Result<T, lexopt::Error> {
     parser.value()?.parse()
 }
+
+/// Likewise: how many of something there are to be, at most `max`.
+#[allow(dead_code, reason = "likewise")]
+pub(crate) fn count(parser: &mut Parser, max: usize) -> Result<NonZeroUsize, lexopt::Error> {
+    let parse = |text: &str| match text.parse::<NonZeroUsize>() {
+        Ok(number) if number.get() <= max => Ok(number),
+        _ if max == usize::MAX => Err("a whole number of at least 1 is wanted".to_owned()),
+        _ => Err(format!("a whole number from 1 to {max} is wanted")),
+    };
+    parser.value()?.parse_with(parse)
+}
+
+/// More threads with a runtime each than any machine has cores for, and fewer than there are runtimes to have.
+#[allow(dead_code, reason = "likewise")]
+pub(crate) const MAX_CORES: usize = 512;
 
 /// Likewise: a time above nothing.
 #[allow(dead_code, reason = "likewise")]

@@ -45,6 +45,8 @@ fn peer_versions() -> String {
         "--offline",
         "--depth",
         "1",
+        "--edges",
+        "normal",
         "--prefix",
         "none",
         "--format",

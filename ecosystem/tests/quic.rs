@@ -1,23 +1,21 @@
 //! QUIC by quinn, over our `UdpSocket`. quinn asks for three small traits: a runtime (spawn, timers, the clock), a timer, and a
 //! socket; this file is also how to write them.
 //!
-//! Two things are worth knowing. One task at a time may wait for a direction of a socket, and quinn has a task for each
-//! connection that may wait to send: so all of them stand in a list here, and the socket wakes the list. And a socket may
-//! say "not now" although there is room, when its task has done enough in this turn: then the task is woken at once, in its
-//! next turn.
+//! One thing is worth knowing. One task at a time may wait for a direction of a socket, and quinn has a task for each
+//! connection that may wait to send: so all of them stand in a list here, and the socket wakes the list.
 
-use std::fmt;
 use std::future::Future;
 use std::io::{self, ErrorKind, IoSliceMut};
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::{Duration, Instant};
 
-use gather::{Sleep, UdpSocket, gather, now, run, sleep_until, spawn};
+use gather::{Sleep, UdpSocket, gather, now, run, sleep_until, spawn, yield_now};
 use gather_ecosystem::{NAME, Tls};
 use gather_tests::addresses::HERE;
+use gather_tests::children::counting_waker;
 use gather_tests::watchdog::finishes;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::udp::{RecvMeta, Transmit};
@@ -67,85 +65,49 @@ struct Socket {
     senders: Arc<Senders>,
 }
 
-/// Who waits to send. It is the waker that the socket knows.
-#[derive(Default)]
-struct Senders(Mutex<Waiting>);
-
-#[derive(Default)]
-struct Waiting {
-    room: Room,
-    tasks: Vec<Waker>,
-}
-
-/// What came of the last attempt to send, and of the time since then.
-#[derive(Default)]
-enum Room {
-    #[default]
-    Free,
-    Full,
-    /// Who tries has to wait for its next turn.
-    NextTurn,
-}
-
-impl fmt::Debug for Senders {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Senders").finish_non_exhaustive()
-    }
-}
+/// The connections that wait to send. It is the waker that the socket knows.
+#[derive(Debug, Default)]
+struct Senders(Mutex<Vec<Waker>>);
 
 impl Wake for Senders {
     fn wake(self: Arc<Self>) {
-        let tasks = {
-            let mut waiting = self.0.lock().unwrap();
-            waiting.room = Room::Free;
-            std::mem::take(&mut waiting.tasks)
-        };
-        tasks.into_iter().for_each(Waker::wake);
+        let senders = std::mem::take(&mut *self.0.lock().unwrap());
+        senders.into_iter().for_each(Waker::wake);
     }
 }
 
-/// What waits to send for one connection. quinn asks before each attempt.
+/// What waits to send for one connection. quinn asks before each attempt, and after one that would have blocked.
 #[derive(Debug)]
-struct Poller(Arc<Senders>);
+struct Poller(Arc<Socket>);
 
 impl UdpPoller for Poller {
     fn poll_writable(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut waiting = self.0.0.lock().unwrap();
-        match waiting.room {
-            Room::Free => return Poll::Ready(Ok(())),
-            Room::Full => waiting.tasks.push(cx.waker().clone()),
-            Room::NextTurn => {
-                waiting.room = Room::Free;
-                drop(waiting);
-                cx.waker().wake_by_ref();
-            }
+        let Socket { socket, senders } = &*self.0;
+        let forget = |list: &mut Vec<Waker>| list.retain(|waker| !waker.will_wake(cx.waker()));
+        {
+            let mut list = senders.0.lock().unwrap();
+            forget(&mut list);
+            list.push(cx.waker().clone()); // before the question: its answer may be a wake
         }
-        Poll::Pending
+        let ready = socket.poll_send_ready(&mut Context::from_waker(&Waker::from(senders.clone())));
+        if ready.is_ready() {
+            forget(&mut senders.0.lock().unwrap());
+        }
+        ready
     }
 }
 
 impl AsyncUdpSocket for Socket {
     fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
-        Box::pin(Poller(self.senders.clone()))
+        Box::pin(Poller(self))
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        // Set before the attempt, so that a wake that comes during it is not missed.
-        self.senders.0.lock().unwrap().room = Room::Full;
         let waker = Waker::from(self.senders.clone());
-        let sends = pin!(self.socket.send_to(transmit.contents, transmit.destination));
-        match sends.poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(result) => {
-                waker.wake(); // there is room
-                result.map(drop)
-            }
-            Poll::Pending => {
-                let room = &mut self.senders.0.lock().unwrap().room;
-                if let Room::Free = room {
-                    *room = Room::NextTurn; // woken meanwhile: there may be room, but not in this turn
-                }
-                Err(ErrorKind::WouldBlock.into())
-            }
+        let mut cx = Context::from_waker(&waker);
+        match self.socket.poll_send_to(&mut cx, transmit.contents, transmit.destination) {
+            Poll::Ready(sent) => sent.map(drop),
+            Poll::Pending => Err(ErrorKind::WouldBlock.into()),
         }
     }
 
@@ -156,7 +118,7 @@ impl AsyncUdpSocket for Socket {
         metas: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
         let (buffer, meta) = (&mut buffers[0], &mut metas[0]);
-        let (len, addr) = ready!(pin!(self.socket.recv_from(buffer)).poll(cx))?;
+        let (len, addr) = ready!(self.socket.poll_recv_from(cx, buffer))?;
         *meta = RecvMeta { addr, len, stride: len, ..RecvMeta::default() };
         Poll::Ready(Ok(1))
     }
@@ -252,12 +214,43 @@ fn a_peer_that_falls_silent_is_given_up_after_the_time_for_that() {
                 connection.closed().await
             };
             let mut transport = TransportConfig::default();
-            transport.max_idle_timeout(Some(Duration::from_millis(100).try_into().unwrap()));
+            // Longer than a busy machine takes for a handshake: that one must not be given up.
+            transport.max_idle_timeout(Some(Duration::from_secs(2).try_into().unwrap()));
             let client = endpoint(&tls, transport);
             let connects = async { client.connect(address, NAME).unwrap().await.unwrap().closed().await };
             // Nobody says anything more: the shorter time counts for both.
             let (there, here) = gather::gather!(capture; accepts, connects).await;
             assert_eq!((there, here), (ConnectionError::TimedOut, ConnectionError::TimedOut));
+        });
+    });
+}
+
+#[test]
+fn every_connection_that_waits_to_send_is_woken() {
+    finishes(|| {
+        run(async {
+            let socket = std::net::UdpSocket::bind(HERE).unwrap();
+            let socket = quinn::Runtime::wrap_udp_socket(&Gather, socket).unwrap();
+            let destination = socket.local_addr().unwrap();
+            let contents = b"to myself";
+            let transmit = Transmit { destination, contents, ecn: None, segment_size: None, src_ip: None };
+            // The socket stops a task that sends for too long, as it would if there were no room.
+            let full = std::iter::repeat_with(|| socket.try_send(&transmit)).find(Result::is_err);
+            assert_eq!(full.unwrap().unwrap_err().kind(), ErrorKind::WouldBlock);
+            let mut pollers: [_; 3] = std::array::from_fn(|_| socket.clone().create_io_poller());
+            let counts = [(); 3].map(|()| counting_waker());
+            let mut poll_all = || {
+                let polls = pollers.iter_mut().zip(&counts);
+                let polls = polls.map(|(poller, (_, waker))| {
+                    poller.as_mut().poll_writable(&mut Context::from_waker(waker)).is_ready()
+                });
+                polls.collect::<Vec<_>>()
+            };
+            assert_eq!(poll_all(), [false; 3], "the socket says no to each, for the rest of this turn");
+            assert_eq!(counts.each_ref().map(|(count, _)| count.get()), [1; 3]);
+            yield_now().await;
+            assert_eq!(poll_all(), [true; 3]);
+            socket.try_send(&transmit).unwrap();
         });
     });
 }

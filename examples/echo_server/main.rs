@@ -12,6 +12,8 @@
 //!     1000 clients had 8 messages each echoed
 
 mod options;
+#[path = "../start.rs"]
+mod start;
 
 use std::error::Error;
 use std::io;
@@ -32,7 +34,7 @@ fn main() -> ExitCode {
     options::start("echo_server", "TCP", |options| run(echo_server(options)))
 }
 
-async fn echo_server(options: &Options) -> Result<(), Box<dyn Error>> {
+async fn echo_server(options: Options) -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(options.listen).await;
     let listener = listener.map_err(|error| format!("cannot listen on {}: {error}", options.listen))?;
     let address = listener.local_addr()?;

@@ -1,11 +1,13 @@
-//! The options of the two servers that send back what they get, over TCP and over UDP, and how they start and end.
+//! The options of the two servers that send back what they get, over TCP and over UDP.
 
 use std::error::Error;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
-use lexopt::{Arg, Parser, ValueExt};
+use lexopt::{Arg, Parser};
+
+use crate::start;
 
 pub(crate) struct Options {
     pub(crate) listen: SocketAddr,
@@ -13,21 +15,17 @@ pub(crate) struct Options {
     pub(crate) self_test: Option<NonZeroUsize>,
 }
 
-impl Options {
-    /// Gives None if help was asked for.
-    fn parse() -> Result<Option<Options>, lexopt::Error> {
-        let mut options = Options { listen: SocketAddr::from(([127, 0, 0, 1], 0)), self_test: None };
-        let mut parser = Parser::from_env();
-        while let Some(argument) = parser.next()? {
-            match argument {
-                Arg::Long("listen") => options.listen = parser.value()?.parse()?,
-                Arg::Long("self-test") => options.self_test = Some(parser.value()?.parse()?),
-                Arg::Short('h') | Arg::Long("help") => return Ok(None),
-                unknown => return Err(unknown.unexpected()),
-            }
+fn read(parser: &mut Parser) -> Result<Option<Options>, lexopt::Error> {
+    let mut options = Options { listen: SocketAddr::from(([127, 0, 0, 1], 0)), self_test: None };
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Long("listen") => options.listen = start::value(parser)?,
+            Arg::Long("self-test") => options.self_test = Some(start::count(parser, usize::MAX)?),
+            Arg::Short('h') | Arg::Long("help") => return Ok(None),
+            unknown => return Err(unknown.unexpected()),
         }
-        Ok(Some(options))
     }
+    Ok(Some(options))
 }
 
 fn help(name: &str, protocol: &str) -> String {
@@ -50,24 +48,7 @@ Exit codes: 0 the self-test passed, 1 it did not or the address cannot be had, 2
 pub(crate) fn start(
     name: &str,
     protocol: &str,
-    program: impl FnOnce(&Options) -> Result<(), Box<dyn Error>>,
+    program: impl FnOnce(Options) -> Result<(), Box<dyn Error>>,
 ) -> ExitCode {
-    let options = match Options::parse() {
-        Ok(Some(options)) => options,
-        Ok(None) => {
-            println!("{}", help(name, protocol));
-            return ExitCode::SUCCESS;
-        }
-        Err(error) => {
-            eprintln!("{name}: {error} (see --help)");
-            return ExitCode::from(2);
-        }
-    };
-    match program(&options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{name}: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    start::start(name, &help(name, protocol), read, program)
 }

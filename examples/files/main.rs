@@ -52,7 +52,7 @@ fn options(parser: &mut Parser) -> Result<Option<Options>, lexopt::Error> {
     let (mut folder, mut limit, mut on_the_loop) = (None, NonZeroUsize::new(8).expect("not zero"), false);
     while let Some(argument) = parser.next()? {
         match argument {
-            Arg::Long("limit") => limit = start::value(parser)?,
+            Arg::Long("limit") => limit = start::count(parser, usize::MAX)?,
             Arg::Long("on-the-loop") => on_the_loop = true,
             Arg::Short('h') | Arg::Long("help") => return Ok(None),
             Arg::Value(value) if folder.is_none() => folder = Some(value.into()),

@@ -26,7 +26,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::process::{self, Command, ExitCode};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use gather::signal::{Signal, Signals};
@@ -39,6 +39,7 @@ use lexopt::{Arg, Parser};
 use tokio::sync::watch;
 
 use crate::server::{Served, listen, serve};
+use crate::start::MAX_CORES;
 
 const HELP: &str = "\
 Serves HTTP/1.1 until it is interrupted, and then lets connections finish.
@@ -70,9 +71,9 @@ fn options(parser: &mut Parser) -> Result<Option<Options>, lexopt::Error> {
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Long("listen") => options.listen = start::value(parser)?,
-            Arg::Long("cores") => options.cores = start::value(parser)?,
+            Arg::Long("cores") => options.cores = start::count(parser, MAX_CORES)?,
             Arg::Long("grace") => options.grace = start::seconds(parser)?,
-            Arg::Long("self-test") => options.self_test = Some(start::value(parser)?),
+            Arg::Long("self-test") => options.self_test = Some(start::count(parser, usize::MAX)?),
             Arg::Short('h') | Arg::Long("help") => return Ok(None),
             unknown => return Err(unknown.unexpected()),
         }
@@ -94,7 +95,7 @@ async fn http_server(options: Options) -> Result<(), Box<dyn Error>> {
     for _ in 1..options.cores.get() {
         listeners.push(listen(address, is_shared).map_err(cannot)?);
     }
-    let mut signals = Signals::new([Signal::Interrupt, Signal::Terminate])?;
+    let signals = Signals::new([Signal::Interrupt, Signal::Terminate])?;
     let (stop, stopped) = watch::channel(false);
     let mut cores = Vec::new();
     for (number, listener) in listeners.into_iter().enumerate() {
@@ -104,20 +105,16 @@ async fn http_server(options: Options) -> Result<(), Box<dyn Error>> {
     }
     println!("listening on http://{address}/, cores: {}", options.cores);
 
-    let tested = options.self_test.map(|requests| spawn(self_test(address, requests.get())));
-    let signal = signals.recv().await?;
-    drop(signals); // the next one ends the process
-    if tested.is_none() {
-        println!("{signal:?}: connections may finish, within {:?}; again ends at once", options.grace);
-    }
-    stop.send_replace(true);
-    let served =
-        spawn_blocking(move || cores.into_iter().map(|core| core.join()).collect::<Vec<_>>()).await?;
-    let served = served.into_iter().map(|core| core.map_err(|_| io::Error::other("a core panicked"))?);
-    let served = served.collect::<io::Result<Vec<Served>>>()?;
+    let tested = async {
+        match options.self_test {
+            Some(requests) => self_test(address, requests.get()).await,
+            None => Ok(()),
+        }
+    };
+    // A self-test that fails ends it at once: perhaps no signal will ever come.
+    let (served, ()) = gather!(end_when_asked(&options, signals, stop, cores), tested).await?;
 
-    if let Some(tested) = tested {
-        tested.await??;
+    if options.self_test.is_some() {
         if TcpStream::connect(address).await.is_ok() {
             return Err("somebody was let in after the end".into());
         }
@@ -133,47 +130,60 @@ async fn http_server(options: Options) -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Asks many times, and once more, for an answer that is not complete when the interrupt comes.
-async fn self_test(server: SocketAddr, requests: usize) -> Result<(), String> {
-    let before = async {
-        let pages = (0..requests).map(async |_| {
-            let (_connection, answer) = get(server, "/").await?;
-            read(answer).await
-        });
-        let pages = gather(pages).limit(CLIENTS_AT_ONCE).await?;
-        match pages.iter().find(|page| *page != "hello\n") {
-            None => get(server, "/slow").await,
-            Some(page) => Err(format!("an answer was {page:?}")),
-        }
-    };
-    let before = before.await;
-    let interrupt = format!("kill -{} {}", Signal::Interrupt.number(), process::id());
-    let interrupts = spawn_blocking(move || Command::new("sh").args(["-c", &interrupt]).status());
-    interrupts.await.map_err(text)?.map_err(text)?;
-    let (_connection, answer) = before?;
-    match read(answer).await?.as_ref() {
-        b"at last\n" => Ok(()),
-        page => Err(format!("the last answer was {page:?}")),
+/// Waits for a signal, tells the cores to end, and waits until they have.
+async fn end_when_asked(
+    options: &Options,
+    mut signals: Signals,
+    stop: watch::Sender<bool>,
+    cores: Vec<JoinHandle<io::Result<Served>>>,
+) -> Result<Vec<Served>, Box<dyn Error>> {
+    let signal = signals.recv().await?;
+    drop(signals); // the next one ends the process
+    if options.self_test.is_none() {
+        println!("{signal:?}: connections may finish, within {:?}; again ends at once", options.grace);
     }
+    stop.send_replace(true);
+    let ended = spawn_blocking(move || cores.into_iter().map(|core| core.join()).collect::<Vec<_>>()).await?;
+    let served = ended.into_iter().map(|core| core.map_err(|_| io::Error::other("a core panicked"))?);
+    Ok(served.collect::<io::Result<_>>()?)
 }
 
-fn text(error: impl std::fmt::Display) -> String {
-    error.to_string()
+/// Asks many times, and once more, for an answer that is not complete when the interrupt comes.
+async fn self_test(server: SocketAddr, requests: usize) -> Result<(), Box<dyn Error>> {
+    let pages = (0..requests).map(async |_| {
+        let (_connection, answer) = get(server, "/").await?;
+        read(answer).await
+    });
+    let pages = gather(pages).limit(CLIENTS_AT_ONCE).await?;
+    if let Some(page) = pages.iter().find(|page| *page != "hello\n") {
+        return Err(format!("an answer was {page:?}").into());
+    }
+    let (_connection, answer) = get(server, "/slow").await?;
+    let interrupt = format!("kill -{} {}", Signal::Interrupt.number(), process::id());
+    let interrupts = spawn_blocking(move || Command::new("sh").args(["-c", &interrupt]).status());
+    let status = interrupts.await??;
+    if !status.success() {
+        return Err(format!("it could not interrupt itself: kill: {status}").into());
+    }
+    match read(answer).await?.as_ref() {
+        b"at last\n" => Ok(()),
+        page => Err(format!("the last answer was {page:?}").into()),
+    }
 }
 
 /// Asks for a page over a new connection, which is closed when the task that is returned with the answer is dropped.
 async fn get(
     server: SocketAddr,
     path: &str,
-) -> Result<(Task<hyper::Result<()>>, Response<Incoming>), String> {
-    let stream = TcpStream::connect(server).await.map_err(text)?;
-    let (mut sender, connection) = http1::handshake(stream).await.map_err(text)?;
+) -> Result<(Task<hyper::Result<()>>, Response<Incoming>), Box<dyn Error>> {
+    let stream = TcpStream::connect(server).await?;
+    let (mut sender, connection) = http1::handshake(stream).await?;
     let connection = spawn(connection);
-    let request = Request::get(path).header("host", server.to_string()).body(Empty::<Bytes>::new());
-    let answer = sender.send_request(request.map_err(text)?).await.map_err(text)?;
+    let request = Request::get(path).header("host", server.to_string()).body(Empty::<Bytes>::new())?;
+    let answer = sender.send_request(request).await?;
     Ok((connection, answer))
 }
 
-async fn read(answer: Response<Incoming>) -> Result<Bytes, String> {
-    Ok(answer.into_body().collect().await.map_err(text)?.to_bytes())
+async fn read(answer: Response<Incoming>) -> Result<Bytes, Box<dyn Error>> {
+    Ok(answer.into_body().collect().await?.to_bytes())
 }

@@ -76,8 +76,8 @@ fn options(parser: &mut Parser) -> Result<Option<Options>, lexopt::Error> {
         match argument {
             Arg::Long("url") => url = Some(start::value::<Uri>(parser)?),
             Arg::Long("ca") => ca = Some(parser.value()?.into()),
-            Arg::Long("requests") => requests = start::value(parser)?,
-            Arg::Long("limit") => limit = start::value(parser)?,
+            Arg::Long("requests") => requests = start::count(parser, usize::MAX)?,
+            Arg::Long("limit") => limit = start::count(parser, usize::MAX)?,
             Arg::Short('h') | Arg::Long("help") => return Ok(None),
             unknown => return Err(unknown.unexpected()),
         }
@@ -108,6 +108,9 @@ async fn https(options: Options) -> Result<(), Box<dyn Error>> {
             for certificate in CertificateDer::pem_file_iter(ca).map_err(|error| cannot(&error))? {
                 roots.add(certificate.map_err(|error| cannot(&error))?)?;
             }
+            if roots.is_empty() {
+                return Err(format!("{}: there is no certificate in it", ca.display()).into());
+            }
             url.clone()
         }
     };
@@ -116,7 +119,8 @@ async fn https(options: Options) -> Result<(), Box<dyn Error>> {
 
     let started = Instant::now();
     let requests = (0..options.requests.get()).map(|_| client.get());
-    let answers = gather(requests).limit(options.limit.get()).await?;
+    let answers = gather(requests).limit(options.limit.get()).await;
+    let answers = answers.map_err(|error| format!("{}: {error}", client.url))?;
     let elapsed = started.elapsed();
 
     let status = answers.first().map_or(StatusCode::OK, |(status, _)| *status);

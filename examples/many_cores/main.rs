@@ -59,8 +59,8 @@ fn options(parser: &mut Parser) -> Result<Option<Options>, lexopt::Error> {
     let mut options = Options { cores, clients: NonZeroUsize::new(1000).expect("not zero") };
     while let Some(argument) = parser.next()? {
         match argument {
-            Arg::Long("cores") => options.cores = start::value(parser)?,
-            Arg::Long("clients") => options.clients = start::value(parser)?,
+            Arg::Long("cores") => options.cores = start::count(parser, start::MAX_CORES)?,
+            Arg::Long("clients") => options.clients = start::count(parser, usize::MAX)?,
             Arg::Short('h') | Arg::Long("help") => return Ok(None),
             unknown => return Err(unknown.unexpected()),
         }

@@ -27,7 +27,9 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Reads a URL, which must name a host.
 pub(crate) fn url(text: &str) -> Result<Config, String> {
-    let config: Config = text.parse().map_err(|error| Failure::Postgres(error).to_string())?;
+    let config: Config = text.parse().map_err(|error| {
+        format!("a URL looks like postgres://user:password@host:port/database ({})", Failure::Postgres(error))
+    })?;
     if config.get_hosts().is_empty() { Err("there is no host in the URL".into()) } else { Ok(config) }
 }
 
@@ -88,6 +90,20 @@ where
     Ok(client)
 }
 
+/// Awaits an answer of the server for so long, and no longer. A server that is stuck, or a network that swallows everything, ends no
+/// connection: it says nothing. After a failure of this kind, what was asked may have been done or not, and the connection
+/// is of no more use.
+#[allow(dead_code, reason = "postgres_pool has no limit")]
+pub(crate) async fn answer<T>(
+    limit: Duration,
+    asked: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, Failure> {
+    match timeout(limit, asked).await {
+        Ok(answered) => Ok(answered?),
+        Err(_) => Err(Failure::Silent(limit)),
+    }
+}
+
 /// Where the server should be: `host:port`, or the path of a socket.
 #[derive(Clone, Debug)]
 pub(crate) struct Address(String);
@@ -99,6 +115,8 @@ pub(crate) enum Failure {
     Connect(Address, io::Error),
     /// There is one, and the server or tokio-postgres refuses, or it ended.
     Postgres(tokio_postgres::Error),
+    /// There is one, and nothing came over it for so long.
+    Silent(Duration),
 }
 
 impl Failure {
@@ -106,7 +124,7 @@ impl Failure {
     /// a new one it may work.
     pub(crate) fn is_of_the_connection(&self) -> bool {
         match self {
-            Failure::Connect(..) => true,
+            Failure::Connect(..) | Failure::Silent(_) => true,
             Failure::Postgres(error) => match error.code() {
                 Some(code) => [
                     SqlState::ADMIN_SHUTDOWN,
@@ -144,6 +162,7 @@ impl fmt::Display for Failure {
                 successors(error.source(), |&cause| cause.source())
                     .try_for_each(|cause| write!(f, ": {cause}"))
             }
+            Failure::Silent(limit) => write!(f, "PostgreSQL has not answered for {limit:?}"),
         }
     }
 }

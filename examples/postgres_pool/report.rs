@@ -81,6 +81,7 @@ fn kind(failure: &Failure) -> String {
             (None, Some(error)) => format!("connection lost: {}", error.kind()),
             (None, None) => error.to_string(),
         },
+        Failure::Silent(_) => failure.to_string(),
     }
 }
 

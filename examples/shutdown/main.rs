@@ -18,6 +18,9 @@
 //! dropped, and what is at work is waited for, with a limit on the time. The second signal needs no code: nobody
 //! listens any more, so it does what it does by default, though the program may hang.
 
+#[path = "../start.rs"]
+mod start;
+
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -27,6 +30,18 @@ use std::time::Duration;
 
 use gather::signal::{Signal, Signals};
 use gather::{Task, TcpListener, TcpStream, gather, run, sleep, spawn, spawn_blocking, timeout};
+use lexopt::{Arg, Parser};
+
+const HELP: &str = "\
+Answers each line that comes over TCP a second later, until it is interrupted; then lets connections finish.
+
+Usage: shutdown [OPTIONS]
+
+Options:
+      --self-test  have three clients ask it, and interrupt itself
+  -h, --help       show this
+
+Exit codes: 0 it has ended as it should, 1 something failed, 2 the options cannot be used.";
 
 /// How long connections may take to finish.
 const GRACE: Duration = Duration::from_secs(10);
@@ -35,22 +50,22 @@ const GRACE: Duration = Duration::from_secs(10);
 const PROMPT: &[u8] = b"> ";
 
 fn main() -> ExitCode {
-    let arguments: Vec<_> = std::env::args().skip(1).collect();
-    let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => run(shutdown()),
-        ["--self-test"] => run(self_test()),
-        _ => {
-            eprintln!("Usage: shutdown [--self-test]");
-            return ExitCode::from(2);
-        }
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("shutdown: {error}");
-            ExitCode::FAILURE
+    start::start("shutdown", HELP, options, |tests_itself| {
+        Ok(if tests_itself { run(self_test()) } else { run(shutdown()) }?)
+    })
+}
+
+/// Whether it is to test itself.
+fn options(parser: &mut Parser) -> Result<Option<bool>, lexopt::Error> {
+    let mut tests_itself = false;
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Long("self-test") => tests_itself = true,
+            Arg::Short('h') | Arg::Long("help") => return Ok(None),
+            unknown => return Err(unknown.unexpected()),
         }
     }
+    Ok(Some(tests_itself))
 }
 
 async fn shutdown() -> io::Result<()> {
@@ -126,9 +141,11 @@ async fn self_test() -> io::Result<()> {
     let server = spawn(serve(listener, Duration::from_millis(50)));
     let clients = gather((0..3).map(|_| connect(address))).await?;
     let interrupt = format!("kill -{} {}", Signal::Interrupt.number(), process::id());
-    spawn_blocking(move || Command::new("sh").args(["-c", &interrupt]).status())
-        .await
-        .map_err(io::Error::other)??;
+    let interrupts = spawn_blocking(move || Command::new("sh").args(["-c", &interrupt]).status());
+    let status = interrupts.await.map_err(io::Error::other)??;
+    if !status.success() {
+        return Err(io::Error::other(format!("it could not interrupt itself: kill: {status}")));
+    }
     let answers = gather(clients.iter().map(ask)).await?;
     server.await.map_err(io::Error::other)??;
     if answers != ["done\n"; 3] {

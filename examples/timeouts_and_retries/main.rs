@@ -62,9 +62,9 @@ fn options(parser: &mut Parser) -> Result<Option<Options>, lexopt::Error> {
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Long("server") => options.server = Some(start::value(parser)?),
-            Arg::Long("requests") => options.requests = start::value(parser)?,
-            Arg::Long("limit") => options.limit = start::value(parser)?,
-            Arg::Long("attempts") => options.policy.attempts = start::value(parser)?,
+            Arg::Long("requests") => options.requests = start::count(parser, usize::MAX)?,
+            Arg::Long("limit") => options.limit = start::count(parser, usize::MAX)?,
+            Arg::Long("attempts") => options.policy.attempts = start::count(parser, usize::MAX)?,
             Arg::Long("timeout") => options.policy.timeout = start::seconds(parser)?,
             Arg::Long("deadline") => options.deadline = start::seconds(parser)?,
             Arg::Short('h') | Arg::Long("help") => return Ok(None),

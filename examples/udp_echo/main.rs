@@ -13,10 +13,12 @@
 
 #[path = "../echo_server/options.rs"]
 mod options;
+#[path = "../start.rs"]
+mod start;
 
 use std::error::Error;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -37,7 +39,7 @@ fn main() -> ExitCode {
     options::start("udp_echo", "UDP", |options| run(udp_echo(options)))
 }
 
-async fn udp_echo(options: &Options) -> Result<(), Box<dyn Error>> {
+async fn udp_echo(options: Options) -> Result<(), Box<dyn Error>> {
     let socket = UdpSocket::bind(options.listen).await;
     let socket = socket.map_err(|error| format!("cannot listen on {}: {error}", options.listen))?;
     let address = socket.local_addr()?;
@@ -72,8 +74,15 @@ async fn serve(socket: UdpSocket) -> ! {
 
 /// One client of the self-test: sends datagrams of its own and expects each of them back.
 async fn check(server: SocketAddr, client: usize) -> io::Result<()> {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
-    socket.connect(server).await?;
+    // In the server's family, and on the loopback if that is where it listens: so no other machine reaches this socket.
+    let (any, loopback): (IpAddr, IpAddr) = match server {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::LOCALHOST.into()),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::LOCALHOST.into()),
+    };
+    // A server on all addresses is on the loopback, too.
+    let host = if server.ip().is_unspecified() { loopback } else { server.ip() };
+    let socket = UdpSocket::bind((if host.is_loopback() { loopback } else { any }, 0)).await?;
+    socket.connect((host, server.port())).await?;
     for size in DATAGRAM_SIZES {
         let datagram: Vec<u8> = (0..size).map(|index| (index + client) as u8).collect();
         ask(&socket, &datagram).await?;

@@ -17,8 +17,12 @@
 //!
 //! async-tungstenite works over the traits of futures, which `TcpStream` has by default; `tokio::sync`'s broadcast channel
 //! runs anywhere. A connection is two children of one gather, one for each direction: when one ends, the other is dropped. Who
-//! reads too slowly misses messages, and is told so; nobody waits for him.
+//! reads too slowly misses messages, and is told so; nobody waits for him. A message has at most 64 KiB (tungstenite itself would take
+//! 64 MiB from anybody): who sends a longer one is cut off.
+//!
+//! This file is the server and the client; `self_test` has them talk.
 
+mod self_test;
 #[path = "../start.rs"]
 mod start;
 
@@ -31,9 +35,12 @@ use std::thread;
 use std::time::Duration;
 
 use async_tungstenite::tungstenite::Message;
-use async_tungstenite::{WebSocketReceiver, WebSocketStream, accept_async, client_async};
+use async_tungstenite::tungstenite::protocol::WebSocketConfig;
+use async_tungstenite::{
+    WebSocketReceiver, WebSocketStream, accept_async_with_config, client_async_with_config,
+};
 use futures_util::StreamExt;
-use gather::{TcpListener, TcpStream, gather, run, sleep, spawn};
+use gather::{TcpListener, TcpStream, run, sleep, spawn, timeout};
 use lexopt::{Arg, Parser};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
@@ -46,13 +53,21 @@ Usage: websocket_chat [OPTIONS]
 Options:
       --listen IP:PORT   serve there; port 0 takes a free one [default: 127.0.0.1:0]
       --connect IP:PORT  talk to the server there, instead of serving
-      --self-test N      let N clients talk to the server, instead of serving until killed
+      --self-test N      let N clients talk to the server, at most 500 and within a minute, instead of serving until killed
   -h, --help             show this
+
+A message has at most 65536 bytes.
 
 Exit codes: 0 the talk has ended or the self-test passed, 1 something failed, 2 the options cannot be used.";
 
 /// How many messages are kept for who is slow.
 const KEPT: usize = 1024;
+
+/// How long a message may be, in bytes.
+const LONGEST: usize = 64 * 1024;
+
+/// How long two may take to agree that they speak WebSocket.
+const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// What the server says first.
 const WELCOME: &str = "welcome";
@@ -70,7 +85,7 @@ fn options(parser: &mut Parser) -> Result<Option<Options>, lexopt::Error> {
         match argument {
             Arg::Long("listen") => options.listen = start::value(parser)?,
             Arg::Long("connect") => options.connect = Some(start::value(parser)?),
-            Arg::Long("self-test") => options.self_test = Some(start::value(parser)?),
+            Arg::Long("self-test") => options.self_test = Some(start::count(parser, self_test::CLIENTS)?),
             Arg::Short('h') | Arg::Long("help") => return Ok(None),
             unknown => return Err(unknown.unexpected()),
         }
@@ -96,7 +111,8 @@ async fn chat(options: Options) -> Result<(), AnyError> {
         None => serve(listener).await,
         Some(clients) => {
             let server = spawn(serve(listener));
-            self_test(address, clients.get()).await?;
+            let tested = timeout(self_test::LIMIT, self_test::run(address, clients.get())).await;
+            tested.map_err(|_| format!("the clients took longer than {:?}", self_test::LIMIT))??;
             server.cancel();
             println!("{clients} clients have each heard all {clients}");
             Ok(())
@@ -142,7 +158,8 @@ impl<E: Into<AnyError>> From<E> for End {
 /// One client: what it says goes to all, and what all say to it, until it closes.
 async fn converse(stream: TcpStream, said: broadcast::Sender<String>) -> Result<(), AnyError> {
     let mut hears = said.subscribe();
-    let (mut sender, mut receiver) = accept_async(stream).await?.split();
+    let shake_hands = timeout(HANDSHAKE, accept_async_with_config(stream, Some(config())));
+    let (mut sender, mut receiver) = shake_hands.await??.split();
     sender.send(Message::text(WELCOME)).await?;
     let listens = async {
         while let Some(text) = next_text(&mut receiver).await? {
@@ -166,6 +183,11 @@ async fn converse(stream: TcpStream, said: broadcast::Sender<String>) -> Result<
     }
 }
 
+/// What both ends take.
+fn config() -> WebSocketConfig {
+    WebSocketConfig::default().max_message_size(Some(LONGEST)).max_frame_size(Some(LONGEST))
+}
+
 /// The next text, or None when the other side has closed.
 async fn next_text(receiver: &mut WebSocketReceiver<TcpStream>) -> Result<Option<String>, AnyError> {
     while let Some(message) = receiver.next().await {
@@ -177,8 +199,12 @@ async fn next_text(receiver: &mut WebSocketReceiver<TcpStream>) -> Result<Option
 }
 
 async fn connect(server: SocketAddr) -> Result<WebSocketStream<TcpStream>, AnyError> {
-    let stream = TcpStream::connect(server).await?;
-    Ok(client_async(format!("ws://{server}/"), stream).await?.0)
+    let shake_hands = async {
+        let stream = TcpStream::connect(server).await?;
+        Ok(client_async_with_config(format!("ws://{server}/"), stream, Some(config())).await?.0)
+    };
+    let connected = timeout(HANDSHAKE, shake_hands).await;
+    connected.unwrap_or_else(|_| Err(format!("it has not answered within {HANDSHAKE:?}").into()))
 }
 
 /// The client: its input is read by a thread, for that blocks, and cannot be given up.
@@ -190,6 +216,9 @@ async fn talk(server: SocketAddr) -> Result<(), AnyError> {
     });
     let says = async {
         while let Some(line) = lines.recv().await {
+            if line.len() > LONGEST {
+                return Err(format!("a line of {} bytes, and {LONGEST} is the most", line.len()).into());
+            }
             sender.send(Message::text(line)).await?;
         }
         sender.send(Message::Close(None)).await?;
@@ -202,33 +231,4 @@ async fn talk(server: SocketAddr) -> Result<(), AnyError> {
         Ok(())
     };
     gather::gather!(says, hears).await.map(drop)
-}
-
-/// All clients come, each says something, and each has to hear all.
-async fn self_test(server: SocketAddr, clients: usize) -> Result<(), AnyError> {
-    let sockets = gather((0..clients).map(async |_| {
-        let (sender, mut receiver) = connect(server).await?.split();
-        match next_text(&mut receiver).await? {
-            Some(text) if text == WELCOME => Ok::<_, AnyError>((sender, receiver)),
-            other => Err(format!("instead of a welcome came {other:?}").into()),
-        }
-    }));
-    let sockets = sockets.await?;
-    let talks = sockets.into_iter().enumerate().map(async |(number, (mut sender, mut receiver))| {
-        sender.send(Message::text(format!("I am {number}"))).await?;
-        let mut heard = Vec::new();
-        while heard.len() < clients {
-            heard.push(next_text(&mut receiver).await?.ok_or("the server has closed")?);
-        }
-        heard.sort();
-        heard.dedup();
-        if heard.len() < clients || heard.iter().any(|text| !text.starts_with("I am ")) {
-            return Err(AnyError::from(format!("client {number} heard {heard:?}")));
-        }
-        sender.send(Message::Close(None)).await?;
-        while next_text(&mut receiver).await?.is_some() {}
-        Ok(())
-    });
-    gather(talks).await?;
-    Ok(())
 }

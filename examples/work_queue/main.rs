@@ -8,7 +8,7 @@
 //! Start `--role work` as often and on as many machines as you like. A worker runs until Ctrl-C, which lets it finish what it
 //! has begun, or with `--until-empty` until all jobs are done or dead:
 //!
-//!     worker host:4711: 2,000 done, 0 failed, 0 lost in 923.54ms, 2,165 jobs/s, 16 connections
+//!     worker host:4711: 2,000 done, 0 failed, 0 lost in 923.54ms, 2,165 jobs/s, 17 connections
 //!
 //! and `--role status` says:
 //!
@@ -22,6 +22,8 @@
 //!
 //! * No job is lost. A worker has a job for the time of a lease, which it extends while it works (a heartbeat). If it is
 //!   killed, or its machine is, the lease ends and another takes the job.
+//! * Nobody waits for ever. A server that accepts and says nothing for as long as a lease is taken for gone: the worker drops what it is
+//!   at work on, whose leases have ended, and connects again.
 //! * What a job writes to this database is written once, however often it is tried: the handler writes in the transaction that
 //!   marks the job as done, and only the last who took the job can mark it. What it does elsewhere (a mail) may happen twice.
 //! * A job that fails is tried again after a pause that doubles. After so many attempts it is dead: nobody takes it, and its

@@ -22,12 +22,15 @@ use tokio_postgres::{AsyncMessage, Client};
 
 use crate::options::Options;
 use crate::postgres::pool::{self, Connections, Pool};
-use crate::postgres::{Failure, connect};
+use crate::postgres::{Failure, answer, connect};
 use crate::queue::{self, Job};
 use crate::{jobs, worker};
 
 /// How often it looks for jobs that nobody announces: those whose pause or lease has ended.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// How long the server may take to make the tables.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The same in the table, in the logs and for the server.
 pub(crate) fn name() -> String {
@@ -65,8 +68,8 @@ impl<'a> Worker<'a> {
             }
         };
         let client = connect(&config, hears).await?;
-        queue::create(&client).await?;
-        client.batch_execute(&format!("listen {}", queue::CHANNEL)).await?;
+        answer(PATIENCE, queue::create(&client)).await?;
+        answer(PATIENCE, client.batch_execute(&format!("listen {}", queue::CHANNEL))).await?;
         let pool = Connections::pool(config, options.concurrency);
         let (held, stopping) = Default::default();
         Ok(Worker { options, tally, name, client, pool, wake, held, stopping })
@@ -78,7 +81,8 @@ impl<'a> Worker<'a> {
             s.spawn(self.keep_leases());
             s.spawn(self.stop_when_asked());
             let ended = self.do_jobs().await;
-            self.tally.connections.set(self.tally.connections.get() + self.pool.manager().opened());
+            let opened = 1 + self.pool.manager().opened(); // `client`, and those of the slots
+            self.tally.connections.set(self.tally.connections.get() + opened);
             s.cancel();
             ended
         })
@@ -106,14 +110,15 @@ impl<'a> Worker<'a> {
     async fn do_job(&self) -> Result<(), Failure> {
         while !self.stopping.get() {
             let client = pool::take(&self.pool).await?;
-            if let Some(job) = queue::take(&client, &self.name, self.options.lease).await? {
+            let taken = queue::take(&client, &self.name, self.options.lease);
+            if let Some(job) = answer(self.patience(), taken).await? {
                 self.wake.notify_one(); // there may be more
                 self.held.borrow_mut().insert((job.id, job.attempt));
                 let ended = self.try_job(&job, client).await;
                 self.held.borrow_mut().remove(&(job.id, job.attempt));
                 return ended;
             }
-            if self.options.until_empty && queue::is_empty(&client).await? {
+            if self.options.until_empty && answer(self.patience(), queue::is_empty(&client)).await? {
                 self.stop();
             }
             drop(client); // not needed while it waits
@@ -130,8 +135,12 @@ impl<'a> Worker<'a> {
             Ok(still_ours) => (&self.tally.done, still_ours),
             // Whatever it was, a lost connection too.
             Err(error) => {
+                if let Some(Failure::Silent(_)) = error.downcast_ref() {
+                    drop(Object::take(client)); // not back into the pool: the next job would only wait behind this one
+                }
                 let said = error.to_string().replace('\0', ""); // which no text of PostgreSQL may have
-                (&self.tally.failed, queue::fail(&self.client, job, &said, self.options.pause).await?)
+                let failed = queue::fail(&self.client, job, &said, self.options.pause);
+                (&self.tally.failed, answer(self.patience(), failed).await?)
             }
         };
         let count = if still_ours { count } else { &self.tally.lost };
@@ -142,16 +151,23 @@ impl<'a> Worker<'a> {
     /// What the job does and that it is done: both or neither. Gives false if the job was no longer ours; a transaction that
     /// is dropped is rolled back.
     async fn transact(&self, job: &Job, client: &mut Client) -> Result<bool, Box<dyn Error>> {
-        let transaction = client.transaction().await.map_err(Failure::from)?;
-        jobs::handle(&transaction, job, &self.name).await?;
-        let still_ours = queue::finish(&transaction, job).await.map_err(Failure::from)?;
+        let transaction = answer(self.patience(), client.transaction()).await?;
+        jobs::handle(&transaction, job, &self.name, self.patience()).await?;
+        let still_ours = answer(self.patience(), queue::finish(&transaction, job)).await?;
         if still_ours {
-            transaction.commit().await.map_err(Failure::from)?;
+            answer(self.patience(), transaction.commit()).await?;
         }
         Ok(still_ours)
     }
 
-    /// Extends the leases of what is at work, well before they end; and looks for what nobody announces.
+    /// How long it waits for an answer of the server: after that much silence its leases have ended, and others may have its
+    /// jobs.
+    fn patience(&self) -> Duration {
+        Duration::from_secs_f64(self.options.lease)
+    }
+
+    /// Extends the leases of what is at work, well before they end; and looks for what nobody announces. If the server does not
+    /// answer, this failure ends all that is at work: each transaction is dropped, and rolled back.
     async fn keep_leases(&self) -> Result<(), Failure> {
         let lease = self.options.lease;
         let mut ticks = interval(LOOK.min(Duration::from_secs_f64(lease / 4.0)));
@@ -159,9 +175,9 @@ impl<'a> Worker<'a> {
             ticks.tick().await;
             let held: Vec<_> = self.held.borrow().iter().copied().collect();
             if !held.is_empty() {
-                queue::extend(&self.client, &held, lease).await?;
+                answer(self.patience(), queue::extend(&self.client, &held, lease)).await?;
             }
-            queue::bury(&self.client).await?;
+            answer(self.patience(), queue::bury(&self.client)).await?;
             self.wake.notify_one();
         }
     }

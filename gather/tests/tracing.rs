@@ -40,7 +40,8 @@ struct Log {
 }
 
 impl Log {
-    /// The spans with this name, in the order in which they were opened.
+    /// The spans with this name, in the order of their ids: that in which they were opened, as long as none has closed, for the
+    /// registry hands the ids of those out again.
     fn named(&self, name: &str) -> Vec<(u64, Seen)> {
         let spans = self.spans.lock().unwrap();
         let mut named: Vec<_> = spans

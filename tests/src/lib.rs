@@ -10,7 +10,8 @@
 //! For random programs: [`program`] (what they are, how they are generated and run) and [`model`] (what should come of them).
 //!
 //! For programs: [`programs`] (cargo, and the examples that it builds), [`load_test`] (that example, and others that report in
-//! its way, as processes). [`server`] (one of others, as a process), [`postgres`], [`rabbitmq`] (such servers).
+//! its way, as processes). [`server`] (one of others, as a process), [`postgres`], [`rabbitmq`] (such servers), [`silence`] (a way to
+//! one that can fall silent).
 //!
 //! For the documentation: [`guide`] (what it shows).
 
@@ -38,6 +39,8 @@ pub mod refused;
 pub mod scopes;
 #[cfg(unix)]
 pub mod server;
+#[cfg(unix)]
+pub mod silence;
 pub mod wake_storm;
 pub mod watchdog;
 pub mod witness;

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::programs::printed_by;
-use crate::server::{Server, folder, free_port, unprivileged};
+use crate::server::{Server, folder, forget_settings, free_port, unprivileged};
 
 const MISSING: &str =
     "PostgreSQL is not installed. `apt-get install --no-install-recommends postgresql` installs it";
@@ -119,6 +119,7 @@ impl Postgres {
     pub fn sql(&self, database: &str, sql: &str) -> String {
         let (_, database) = database.rsplit_once('/').unwrap_or(("", database));
         let mut psql = Command::new(program("psql"));
+        forget_settings(&mut psql);
         psql.args(["--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1"])
             .args(["--username", SUPERUSER, "--dbname", database, "--port", &self.port.to_string(), "--host"])
             .arg(&self.folder)
@@ -134,13 +135,22 @@ impl Drop for Postgres {
     }
 }
 
-/// A program of PostgreSQL. Debian puts those of the server where no PATH leads.
+/// Whether there is a PostgreSQL on this machine, for who can do without.
+pub fn is_installed() -> bool {
+    find("initdb").is_some()
+}
+
 #[track_caller]
 fn program(name: &str) -> PathBuf {
+    find(name).expect(MISSING)
+}
+
+/// A program of PostgreSQL. Debian puts those of the server where no PATH leads.
+fn find(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut folders: Vec<_> = versions.map(|version| version.path().join("bin")).collect();
     folders.sort();
     let folders = folders.into_iter().rev().chain(env::split_paths(&path));
-    folders.map(|folder| folder.join(name)).find(|program| program.is_file()).expect(MISSING)
+    folders.map(|folder| folder.join(name)).find(|program| program.is_file())
 }

@@ -12,11 +12,11 @@ use std::process::{self, Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::programs::printed_by;
 
-/// More than a server takes to start, also on a busy machine.
+/// More than a server takes to start, also on a busy machine: from the first line of its log to the one that is awaited.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// The process, and its log: there is no more when it has ended. It is killed when this is dropped.
@@ -48,17 +48,18 @@ impl Server {
     ///
     /// # Panics
     ///
-    /// If it says nothing more, with all that it has said.
+    /// If it says nothing more, or takes more than a minute, with all that it has said.
     #[track_caller]
     pub fn wait_until_it_says(&self, words: &str) {
         self.says(words).unwrap_or_else(|said| panic!("the server does not start:\n{said}"));
     }
 
-    /// Reads its log until it says so. Gives what it has said instead if it says nothing more.
+    /// Reads its log until it says so. Gives what it has said instead if it says nothing more, or takes more than a minute.
     pub fn says(&self, words: &str) -> Result<(), String> {
         let mut said = String::new();
+        let deadline = Instant::now() + LIMIT;
         while !said.contains(words) {
-            match self.log.recv_timeout(LIMIT) {
+            match self.log.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(line) => said += &(line + "\n"),
                 Err(_) => return Err(said),
             }
@@ -91,7 +92,12 @@ pub fn unprivileged(program: &Path, user: &str, signal_of_the_end: &str) -> Comm
         command.args(["--reuid", user, "--regid", user, "--init-groups"]);
     }
     command.args(["--", "sh", "-c", r#"exec "$0" "$@" 2>&1"#]).arg(program);
-    // The settings of our own user are not the server's.
+    forget_settings(&mut command);
+    command
+}
+
+/// The settings of our own user, such as `PGHOST`, are not those of the tests' servers, nor of what speaks with them.
+pub fn forget_settings(command: &mut Command) {
     let variables = env::vars_os().map(|(name, _)| name);
     for name in variables.filter(|name| {
         let name = OsStr::to_string_lossy(name);
@@ -99,7 +105,6 @@ pub fn unprivileged(program: &Path, user: &str, signal_of_the_end: &str) -> Comm
     }) {
         command.env_remove(name);
     }
-    command
 }
 
 /// A new folder that belongs to `user` if we are root; where every user may go, and with a short path, for Unix sockets.

@@ -1,6 +1,6 @@
 //! The examples as processes: what they do at a small size, and how they end when something is wrong.
 //!
-//! `load_test` and `shutdown` have tests of their own, in `load_test.rs` and `signal.rs`; `https` and `websocket_chat` need features
+//! `load_test` has tests of its own, in `load_test.rs`, and `shutdown` in `signal.rs`; `https` and `websocket_chat` need features
 //! that take long to build, and are run by `.ci/run`.
 
 #![cfg(unix)]
@@ -16,8 +16,8 @@ use gather::signal::Signal;
 use gather_tests::addresses::closed_address;
 use gather_tests::programs::build_example;
 
-const EXAMPLES: [&str; 6] =
-    ["echo_server", "udp_echo", "timeouts_and_retries", "files", "many_cores", "http_server"];
+const EXAMPLES: [&str; 7] =
+    ["echo_server", "udp_echo", "shutdown", "timeouts_and_retries", "files", "many_cores", "http_server"];
 
 /// How an example ended, which was started with these options.
 struct Ended {
@@ -70,6 +70,9 @@ fn a_value_that_makes_no_sense_is_refused() {
         ("timeouts_and_retries", "--server", "somewhere"),
         ("files", "--limit", "0"),
         ("many_cores", "--cores", "0"),
+        ("many_cores", "--cores", "513"),
+        ("http_server", "--cores", "513"),
+        ("echo_server", "--self-test", "0"),
         ("http_server", "--grace", "soon"),
         ("http_server", "--listen", "8080"),
     ] {
@@ -139,6 +142,36 @@ fn http_server_says_that_it_cannot_have_an_address() {
     let ended = run("http_server", &["--listen", &other.local_addr().unwrap().to_string()]);
     assert_eq!(ended.code, Some(1));
     assert!(ended.complained.contains("in use"), "{}", ended.complained);
+}
+
+/// Else a server would wait for ever for a signal that nobody sends.
+#[test]
+fn a_self_test_that_cannot_interrupt_itself_says_so() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = std::env::temp_dir().join(format!("gather-sh-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("sh"), "#!/bin/sh\nexit 3\n").unwrap();
+    fs::set_permissions(folder.join("sh"), fs::Permissions::from_mode(0o755)).unwrap();
+    for (name, options) in [("http_server", &["--self-test", "5"][..]), ("shutdown", &["--self-test"])] {
+        let ended = Command::new(program(name)).args(options).env("PATH", &folder).output().unwrap();
+        let complained = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(1), "{name}: {complained}");
+        let said = format!("{name}: it could not interrupt itself: kill: exit status: 3\n");
+        assert_eq!(complained, said);
+    }
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn udp_echo_tests_itself_on_one_address_and_on_all_of_both_families() {
+    for address in ["127.0.0.1:0", "0.0.0.0:0", "[::1]:0", "[::]:0"] {
+        if std::net::UdpSocket::bind(address).is_err() {
+            assert!(address.starts_with('['), "a machine may have no IPv6");
+            continue;
+        }
+        let printed = printed_by("udp_echo", &["--listen", address, "--self-test", "20"]);
+        assert!(printed.ends_with("20 clients had 4 datagrams each echoed\n"), "{printed}");
+    }
 }
 
 /// A process that is killed when this is dropped.

@@ -1,9 +1,10 @@
 //! UDP sockets.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use futures_lite::future;
 use gather::{UdpSocket, gather, run, sleep, spawn, timeout, yield_now};
 use gather_tests::addresses::HERE;
 use gather_tests::alone::alone;
+use gather_tests::children::counting_waker;
 use gather_tests::descriptors::open_descriptors;
 use gather_tests::probe::{Probe, letters_are_read, poll_once, sockets_registered, some_turns};
 use gather_tests::watchdog::finishes;
@@ -197,6 +199,71 @@ fn a_task_that_always_may_send_lets_others_have_their_turn() {
             }
             assert!(probe.polls() >= 10 && turns >= 10, "{} polls, {turns} turns", probe.polls());
         });
+    });
+}
+
+#[test]
+fn who_polls_to_receive_last_is_woken_and_pending_polls_take_nothing() {
+    finishes(|| {
+        run(async {
+            let [(server, at), (client, from)] = [bound().await, bound().await];
+            let [(first, one), (last, other)] = [counting_waker(), counting_waker()];
+            let mut buffer = [0; 100];
+            for waker in [one, other] {
+                let mut cx = Context::from_waker(&waker);
+                assert!(server.poll_recv_from(&mut cx, &mut buffer).is_pending());
+            }
+            let sends = poll_fn(|cx| client.poll_send_to(cx, b"hello", at)).await;
+            assert_eq!((sends.unwrap(), buffer), (5, [0; 100]));
+            while last.get() == 0 {
+                yield_now().await;
+            }
+            assert_eq!((first.get(), last.get()), (0, 1));
+            let received = poll_fn(|cx| server.poll_recv_from(cx, &mut buffer)).await;
+            assert_eq!((received.unwrap(), &buffer[..5]), ((5, from), &b"hello"[..]));
+        });
+    });
+}
+
+#[test]
+fn polls_to_send_in_a_row_come_to_a_pending_one_that_has_sent_nothing_and_wakes() {
+    finishes(|| {
+        run(async {
+            let [(server, at), (client, _)] = [bound().await, bound().await];
+            let (woken, waker) = counting_waker();
+            let mut cx = Context::from_waker(&waker);
+            let mut sent = 0;
+            while let Poll::Ready(result) = client.poll_send_to(&mut cx, b"x", at) {
+                assert_eq!(result.unwrap(), 1);
+                sent += 1;
+                assert!(sent < 100_000, "it never lets others have their turn");
+            }
+            assert_eq!(woken.get(), 1);
+            assert!(client.poll_send_ready(&mut cx).is_pending());
+            yield_now().await;
+            assert!(matches!(client.poll_send_ready(&mut cx), Poll::Ready(Ok(()))));
+            let mut byte = [0];
+            for _ in 0..sent {
+                assert_eq!(server.recv(&mut byte).await.unwrap(), 1);
+            }
+            assert!(timeout(MILLISECOND, server.recv(&mut byte)).await.is_err());
+        });
+    });
+}
+
+#[test]
+fn polls_of_a_socket_whose_runtime_has_ended_give_an_error() {
+    finishes(|| {
+        let runtime = gather::Runtime::new().unwrap();
+        let (socket, at) = runtime.block_on(bound());
+        drop(runtime);
+        let mut cx = Context::from_waker(Waker::noop());
+        let receives = socket.poll_recv_from(&mut cx, &mut [0]).map_ok(drop);
+        let sends = socket.poll_send_to(&mut cx, b"x", at).map_ok(drop);
+        for polled in [receives, sends, socket.poll_send_ready(&mut cx)] {
+            let Poll::Ready(Err(error)) = polled else { panic!("{polled:?}") };
+            assert_eq!(error.to_string(), "the runtime of this socket has ended");
+        }
     });
 }
 

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use gather_tests::load_test::{Ended, LoadTest};
 use gather_tests::postgres::Postgres;
 use gather_tests::programs::{build_example, printed_by};
+use gather_tests::silence::Way;
 
 #[track_caller]
 fn start(options: &[&str]) -> LoadTest {
@@ -94,10 +95,7 @@ fn who_has_lost_a_job_to_another_changes_nothing() {
     run(&["--role", "submit", "--jobs", "1", "--payload", "sleep 400", "--url", &url]);
     let work = ["--role", "work", "--concurrency", "1", "--lease", "1", "--url", &url];
     let stalled = start(&work);
-    // When the result is written, in a transaction that nobody sees yet.
-    let written =
-        "exists (select from pg_locks where relation = 'results'::regclass and mode = 'RowExclusiveLock')";
-    wait_until(&postgres, &url, written);
+    wait_until(&postgres, &url, WRITTEN);
     send("STOP", stalled.id());
     let ended = run(&[&work[..], &["--until-empty"]].concat());
     assert!(ended.printed.contains(": 1 done, 0 failed, 0 lost"), "{ended:#?}");
@@ -204,6 +202,63 @@ fn a_restart_of_the_server_loses_no_job() {
     assert!(ended.complained.contains("; again in 1 s\n"), "{ended:#?}");
     check_status(&url, [400, 0, 400]);
     assert_eq!(postgres.sql(&url, "select count(distinct job) from results"), "400");
+}
+
+/// When a job has written its result, in a transaction that nobody sees yet.
+const WRITTEN: &str =
+    "exists (select from pg_locks where relation = 'results'::regclass and mode = 'RowExclusiveLock')";
+
+/// The URL by another way.
+fn by(way: &Way, url: &str) -> String {
+    let (server, database) = url.rsplit_once('/').expect("a database");
+    let (server, _) = server.rsplit_once(':').expect("a port");
+    format!("{server}:{}/{database}", way.port())
+}
+
+/// A way to the server of this URL.
+fn way_to(url: &str) -> Way {
+    let port = url.rsplit_once(':').and_then(|(_, end)| end.split('/').next());
+    Way::to(port.and_then(|port| port.parse().ok()).expect("a port"))
+}
+
+#[test]
+fn a_server_that_says_nothing_for_as_long_as_a_lease_is_taken_for_gone() {
+    let postgres = Postgres::shared();
+    let url = postgres.database();
+    run(&["--role", "submit", "--jobs", "1", "--payload", "sleep 60000", "--url", &url]);
+    let way = way_to(&url);
+    let work = ["--role", "work", "--concurrency", "1", "--lease", "1", "--until-empty", "--url"];
+    let mut worker = start(&[&work[..], &[&by(&way, &url)]].concat());
+    wait_until(&postgres, &url, WRITTEN);
+    way.silence(0..usize::MAX);
+    let complaint = worker.next_complaint();
+    assert_eq!(complaint, Some("work_queue: PostgreSQL has not answered for 1s; again in 1 s"));
+    // It has given the job up in the middle. So another one does it, now that it takes no time.
+    postgres.sql(&url, "update jobs set payload = 'sleep 0'");
+    let other = run(&[&work[..], &[&url]].concat());
+    assert!(other.printed.contains(": 1 done, 0 failed, 0 lost"), "{other:#?}");
+    way.silence(0..0);
+    let ended = worker.ended();
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    assert!(ended.printed.contains(": 0 done, 0 failed, 0 lost"), "{ended:#?}");
+    check_status(&url, [1, 0, 1]);
+}
+
+#[test]
+fn a_job_whose_own_connection_falls_silent_is_tried_again_on_a_new_one() {
+    let postgres = Postgres::shared();
+    let url = postgres.database();
+    run(&["--role", "submit", "--jobs", "1", "--payload", "sleep 300", "--url", &url]);
+    let way = way_to(&url);
+    let work = ["--role", "work", "--concurrency", "1", "--lease", "1", "--pause", "0.1", "--until-empty"];
+    let worker = start(&[&work[..], &["--url", &by(&way, &url)]].concat());
+    wait_until(&postgres, &url, WRITTEN);
+    way.silence(1..2); // the first is the one that extends the lease
+    let ended = worker.ended();
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    assert!(ended.printed.contains(": 1 done, 1 failed, 0 lost"), "{ended:#?}");
+    assert!(ended.printed.contains(", 3 connections\n"), "{ended:#?}");
+    check_status(&url, [1, 0, 1]);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::task::{Context, Poll};
 
 use super::ToSocketAddrs;
 use super::listener::first_that_works;
@@ -76,6 +77,63 @@ impl UdpSocket {
     pub async fn send_to(&self, datagram: &[u8], address: impl ToSocketAddrs) -> io::Result<usize> {
         let address = address.lookup().resolve().await?[0];
         self.source.try_when_ready(Direction::Write, |socket| socket.send_to(datagram, address)).await
+    }
+
+    /// As [`recv_from`](UdpSocket::recv_from), for futures that are written by hand. If it is pending it has put nothing
+    /// into the buffer, and wakes the task of the last poll that waited to receive, by whatever method: one task at a
+    /// time.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](UdpSocket::recv).
+    ///
+    /// ```
+    /// use gather_runtime::net::UdpSocket;
+    /// use std::future::poll_fn;
+    ///
+    /// gather_runtime::run(async {
+    ///     let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    ///     let address = socket.local_addr()?;
+    ///     assert_eq!(poll_fn(|cx| socket.poll_send_to(cx, b"to myself", address)).await?, 9);
+    ///     let mut buffer = [0; 1500];
+    ///     let (length, from) = poll_fn(|cx| socket.poll_recv_from(cx, &mut buffer)).await?;
+    ///     assert_eq!((&buffer[..length], from), (&b"to myself"[..], address));
+    ///     Ok::<(), std::io::Error>(())
+    /// })
+    /// # .unwrap();
+    /// ```
+    pub fn poll_recv_from(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<(usize, SocketAddr)>> {
+        self.source.poll_io(cx, Direction::Read, |socket| socket.recv_from(buffer))
+    }
+
+    /// As [`send_to`](UdpSocket::send_to), for futures that are written by hand. If it is pending it has sent nothing, and
+    /// wakes the task of the last poll that waited to send, by whatever method: one task at a time. (An example stands
+    /// at [`poll_recv_from`](UdpSocket::poll_recv_from).)
+    ///
+    /// # Errors
+    ///
+    /// As [`send_to`](UdpSocket::send_to).
+    pub fn poll_send_to(
+        &self,
+        cx: &mut Context<'_>,
+        datagram: &[u8],
+        address: SocketAddr,
+    ) -> Poll<io::Result<usize>> {
+        self.source.poll_io(cx, Direction::Write, |socket| socket.send_to(datagram, address))
+    }
+
+    /// Waits until [`poll_send_to`](UdpSocket::poll_send_to) is worth a try, and sends nothing. That may be pending all the
+    /// same. It wakes as that does.
+    ///
+    /// # Errors
+    ///
+    /// That the socket's runtime has ended.
+    pub fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.source.poll_io(cx, Direction::Write, |_| Ok(()))
     }
 
     /// As [`recv`](UdpSocket::recv), and leaves the datagram there for the next call.

@@ -1,0 +1,45 @@
+//! Many clients that talk to the server in the same runtime.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use async_tungstenite::tungstenite::Message;
+use gather::gather;
+
+use crate::{AnyError, WELCOME, connect, next_text};
+
+/// How many clients may test the server. Each takes two descriptors of this process, of which many systems give 1024; and a
+/// server keeps `KEPT` messages, which all of them have to hear.
+pub(crate) const CLIENTS: usize = 500;
+
+/// How long they may take.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+/// All clients come, each says something, and each has to hear all.
+pub(crate) async fn run(server: SocketAddr, clients: usize) -> Result<(), AnyError> {
+    let sockets = gather((0..clients).map(async |_| {
+        let (sender, mut receiver) = connect(server).await?.split();
+        match next_text(&mut receiver).await? {
+            Some(text) if text == WELCOME => Ok::<_, AnyError>((sender, receiver)),
+            other => Err(format!("instead of a welcome came {other:?}").into()),
+        }
+    }));
+    let sockets = sockets.await?;
+    let talks = sockets.into_iter().enumerate().map(async |(number, (mut sender, mut receiver))| {
+        sender.send(Message::text(format!("I am {number}"))).await?;
+        let mut heard = Vec::new();
+        while heard.len() < clients {
+            heard.push(next_text(&mut receiver).await?.ok_or("the server has closed")?);
+        }
+        heard.sort();
+        heard.dedup();
+        if heard.len() < clients || heard.iter().any(|text| !text.starts_with("I am ")) {
+            return Err(AnyError::from(format!("client {number} heard {heard:?}")));
+        }
+        sender.send(Message::Close(None)).await?;
+        while next_text(&mut receiver).await?.is_some() {}
+        Ok(())
+    });
+    gather(talks).await?;
+    Ok(())
+}
