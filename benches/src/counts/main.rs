@@ -1,6 +1,6 @@
 //! `cargo counts`: the instructions, allocations and system calls of the hot operations, and whether they grew.
 //!
-//! | argument after `--` | what it does |
+//! | argument | what it does |
 //! |---|---|
 //! | none | counts, compares with `benches/counts.txt`, and fails if something grew |
 //! | `--accept` | counts, and writes `benches/counts.txt` |

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
-use gather::{Builder, UnixStream, gather, scope, sleep, spawn, spawn_blocking, timeout};
+use gather::{Builder, Handle, RemoteTask, UnixStream, gather, scope, sleep, spawn, timeout};
 
 /// One operation.
 pub(crate) struct Operation {
@@ -257,14 +257,14 @@ impl Operation {
             },
         },
         Operation {
-            name: "blocking",
-            what: "`spawn_blocking`: to a thread of the pool and back",
-            unit: 1,
-            times: 500,
+            name: "remote spawn",
+            what: "a task spawned by another thread on a handle, ready at once, and its output taken",
+            unit: 1_000,
+            times: 5_000,
             work: |times| {
                 on_a_runtime(async move {
-                    for number in 0..times {
-                        assert_eq!(spawn_blocking(move || black_box(number)).await.unwrap(), number);
+                    for _ in 0..times / 1_000 {
+                        spawned_by_a_thread().await;
                     }
                 })
             },
@@ -411,6 +411,16 @@ async fn woken_by_a_thread() {
         thread::spawn(move || wakers.into_iter().for_each(Waker::wake)).join().unwrap();
     };
     gather::gather!(capture; all, wakes).await;
+}
+
+/// Another thread spawns a thousand tasks here, while this one waits for it to end.
+async fn spawned_by_a_thread() {
+    let handle = Handle::current();
+    let spawns = move || (0..1_000).map(|number| handle.spawn(move || ready(number))).collect();
+    let tasks: Vec<RemoteTask<u64>> = thread::spawn(spawns).join().unwrap();
+    for (number, task) in (0..).zip(tasks) {
+        assert_eq!(task.await.unwrap(), number);
+    }
 }
 
 /// Sends bytes to a task and reads them back, over and over.
