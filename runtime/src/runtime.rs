@@ -270,6 +270,10 @@ impl Builder {
         local.sources.borrow_mut().configure(registry);
         let waits_for_idle = if self.virtual_clock { id } else { RuntimeId::NONE };
         local.pool.replace(Some(Pool::new(self.max_blocking_threads, waits_for_idle)));
-        Ok(Runtime { local, event_loop: RefCell::new(EventLoop { receiver, reactor, all_asleep: self.all_asleep }), id })
+        Ok(Runtime {
+            local,
+            event_loop: RefCell::new(EventLoop { receiver, reactor, all_asleep: self.all_asleep }),
+            id,
+        })
     }
 }
