@@ -59,7 +59,8 @@ impl Baseline {
         Some(Baseline { rustc, counts: lines.map(count).collect::<Option<_>>()? })
     }
 
-    fn get(&self, name: &str) -> Option<&Count> {
+    /// The count of the operation with this name.
+    pub(crate) fn get(&self, name: &str) -> Option<&Count> {
         self.counts.iter().find(|count| count.name == name)
     }
 

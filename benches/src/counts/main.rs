@@ -4,7 +4,7 @@
 //! |---|---|
 //! | none | counts, compares with `benches/counts.txt`, and fails if something grew |
 //! | `--accept` | counts, and writes `benches/counts.txt` |
-//! | `--markdown` | counts system calls too, and prints the table of the guide's page on costs |
+//! | `--markdown` | counts system calls, and prints them with the baseline: the table of the guide's page on costs |
 //! | `ready`, `"yield"`, … | counts the operation of that name, or else those with that in their names; may be repeated |
 //! | `--where "yield"` | lists the functions in which the operation's instructions were executed, most first |
 //! | `--run "yield" 1000` | does the operation a thousand times in this process, for a profiler |
@@ -41,7 +41,6 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use baseline::Baseline;
-use count::Count;
 use operations::Operation;
 
 /// What the arguments ask for.
@@ -103,11 +102,11 @@ fn count(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let counts: Vec<Count> = callgrind::counts(&chosen)?;
     if arguments.markdown {
-        print!("{}", table::markdown(&counts, &strace::calls(&chosen)?));
+        print!("{}", guide()?);
         return Ok(ExitCode::SUCCESS);
     }
+    let counts = callgrind::counts(&chosen)?;
     print!("{}", table::plain(&counts));
     let present = Baseline::of(counts)?;
     if arguments.accept {
@@ -117,4 +116,16 @@ fn count(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     let verdict = baseline::compare(&Baseline::read()?, &present, arguments.filters.is_empty());
     verdict.remarks.iter().for_each(|remark| println!("{remark}"));
     Ok(if verdict.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The table of the guide: the baseline, and the system calls.
+fn guide() -> Result<String, Box<dyn Error>> {
+    let baseline = Baseline::read()?;
+    let line = |name: &str| {
+        let operation = Operation::named(name).ok_or("the guide shows what is counted")?;
+        let count = baseline.get(name).ok_or("it has a baseline")?;
+        Ok::<_, Box<dyn Error>>((count.clone(), strace::calls(operation)?))
+    };
+    let lines = table::IN_THE_GUIDE.into_iter().map(line).collect::<Result<Vec<_>, _>>()?;
+    Ok(table::markdown(&lines))
 }

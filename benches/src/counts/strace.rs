@@ -9,13 +9,10 @@ use crate::operations::Operation;
 /// The variable of the environment that asks for the real clock: the virtual one looks at the sockets once more before it leaps.
 pub(crate) const REAL_CLOCK: &str = "COUNTS_REAL_CLOCK";
 
-/// How many system calls each of them makes.
-pub(crate) fn calls(operations: &[&Operation]) -> Result<Vec<f64>, Box<dyn Error>> {
-    let one = |operation: &&Operation| {
-        let shorter = in_a_run(operation, operation.times)?;
-        Ok(one_of(operation, shorter, in_a_run(operation, 2 * operation.times)?))
-    };
-    operations.iter().map(one).collect()
+/// How many system calls one operation makes.
+pub(crate) fn calls(operation: &Operation) -> Result<f64, Box<dyn Error>> {
+    let shorter = in_a_run(operation, operation.times)?;
+    Ok(one_of(operation, shorter, in_a_run(operation, 2 * operation.times)?))
 }
 
 /// The system calls of a process that does `operation` so often, on all its threads.

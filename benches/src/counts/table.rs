@@ -14,16 +14,31 @@ pub(crate) fn plain(counts: &[Count]) -> String {
     text + "\n"
 }
 
-/// The counts for the guide. `calls` has the system calls of each.
-pub(crate) fn markdown(counts: &[Count], calls: &[f64]) -> String {
+/// The operations that the guide shows.
+pub(crate) const IN_THE_GUIDE: [&str; 13] = [
+    "ready",
+    "wait",
+    "yield",
+    "hop",
+    "join ready",
+    "task yield",
+    "spawn root",
+    "timer",
+    "timeout",
+    "sleep",
+    "remote wake",
+    "write, read",
+    "echo",
+];
+
+/// The counts for the guide, with the system calls of each.
+pub(crate) fn markdown(counts: &[(Count, f64)]) -> String {
     let mut text =
-        "//! | | instructions | allocations | system calls | one is |\n//! |---|--:|--:|--:|---|\n"
-            .to_owned();
-    for (count, calls) in counts.iter().zip(calls) {
-        let what = Operation::named(&count.name).map_or("", |operation| operation.what);
-        let instructions = count.instructions.round();
-        let [allocations, calls] = [count.allocations, *calls].map(short);
-        writeln!(text, "//! | {} | {instructions} | {allocations} | {calls} | {what} |", count.name)
+        "//! | one | instructions | allocations | system calls |\n//! |---|--:|--:|--:|\n".to_owned();
+    for (Count { name, instructions, allocations }, calls) in counts {
+        let what = Operation::named(name).map_or("", |operation| operation.what);
+        let [allocations, calls] = [*allocations, *calls].map(short);
+        writeln!(text, "//! | `{name}`: {what} | {instructions:.0} | {allocations} | {calls} |")
             .expect("a string takes everything");
     }
     text
