@@ -37,8 +37,8 @@ pub(crate) fn markdown(counts: &[(Count, f64)]) -> String {
         "//! | one | instructions | allocations | system calls |\n//! |---|--:|--:|--:|\n".to_owned();
     for (Count { name, instructions, allocations }, calls) in counts {
         let what = Operation::named(name).map_or("", |operation| operation.what);
-        let [allocations, calls] = [*allocations, *calls].map(short);
-        writeln!(text, "//! | `{name}`: {what} | {instructions:.0} | {allocations} | {calls} |")
+        let (instructions, [allocations, calls]) = (instructions.round(), [*allocations, *calls].map(short));
+        writeln!(text, "//! | `{name}`: {what} | {instructions} | {allocations} | {calls} |")
             .expect("a string takes everything");
     }
     text
