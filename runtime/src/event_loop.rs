@@ -32,7 +32,6 @@ use std::time::{Duration, Instant};
 use mio::Token;
 
 use crate::contain::contain;
-use crate::dump::collect;
 use crate::local::Local;
 use crate::mailbox::{Command, Letter, Receiver};
 use crate::reactor::Reactor;
@@ -54,6 +53,8 @@ const MOST_LETTERS: usize = 1 << 20;
 pub(crate) struct EventLoop {
     pub(crate) receiver: Receiver,
     pub(crate) reactor: Reactor,
+    /// What is said when nothing can wake anything any more; only the virtual clock knows when.
+    pub(crate) all_asleep: Option<fn(&Local) -> !>,
 }
 
 impl EventLoop {
@@ -130,7 +131,7 @@ impl EventLoop {
     /// Step 5: events of sockets. Says whether the thread has slept.
     fn wait_for_events(&mut self, local: &Local) -> bool {
         self.receiver.publish(local.metrics());
-        let next_stall = local.report_stalled();
+        let next_stall = local.look_for_stalled();
         if local.clock.is_virtual() && !local.has_ready() {
             // What a socket has already is not to be leapt over. (Before it lies down: this may take a ring off the bell.)
             self.reactor.wait_for_events(local, Some(Duration::ZERO));
@@ -148,7 +149,9 @@ impl EventLoop {
         // (A signal, or a ring that came late, ends a sleep early.)
         let has_waited = gives_up_at.is_some_and(|time| Instant::now() >= time);
         if has_waited && local.is_all_asleep() && self.receiver.is_empty() {
-            local.all_asleep();
+            if let Some(all_asleep) = self.all_asleep {
+                all_asleep(local);
+            }
         }
         parks
     }
@@ -214,12 +217,6 @@ fn obey(local: &Local, command: Command) {
             local.change_task(command);
         }
         Command::Run(run) => contain(run),
-        // Who asked may have given up.
-        Command::Dump { answer, asker } => {
-            if asker.strong_count() > 0 {
-                drop(answer.send(collect(local, false)));
-            }
-        }
     }
 }
 

@@ -16,7 +16,6 @@ use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::Duration;
 
 use crate::blocking::Pool;
 use crate::clock::Clock;
@@ -25,6 +24,7 @@ use crate::id::{Id, MAIN, Target};
 use crate::mailbox::RuntimeId;
 use crate::metrics::{Counters, Metrics};
 use crate::reactor::Sources;
+use crate::stall::StallWarning;
 use crate::task::{Discarded, Tasks};
 use crate::wake::wake_contained;
 use crate::wheel::Wheel;
@@ -50,8 +50,8 @@ pub(crate) struct Local {
     main_polled_at: Cell<u32>,
     /// What is left of the budget of the task that is polled now.
     budget: Cell<u32>,
-    /// After which time a gather that is not polled is reported.
-    stall_after: Cell<Option<Duration>>,
+    /// Whether, and how, gathers that nobody polls are reported.
+    stall_warning: Cell<Option<StallWarning>>,
     /// Who is woken at the end of the turn.
     deferred: RefCell<Vec<Waker>>,
     /// Whether anybody is.
@@ -85,7 +85,7 @@ impl Local {
             earlier_main_polls: Cell::new(0),
             main_polled_at: Cell::new(0),
             budget: Cell::new(0),
-            stall_after: Cell::new(None),
+            stall_warning: Cell::new(None),
             deferred: RefCell::new(Vec::new()),
             has_deferred: Cell::new(false),
             tasks: RefCell::new(Tasks::new()),
@@ -108,7 +108,7 @@ impl Local {
         self.earlier_main_polls.swap(&other.earlier_main_polls);
         self.main_polled_at.swap(&other.main_polled_at);
         self.budget.swap(&other.budget);
-        self.stall_after.swap(&other.stall_after);
+        self.stall_warning.swap(&other.stall_warning);
         self.deferred.swap(&other.deferred);
         self.has_deferred.swap(&other.has_deferred);
         self.tasks.swap(&other.tasks);
@@ -189,12 +189,12 @@ impl Local {
         (self.main_polls.get() - self.earlier_main_polls.get(), self.main_polled_at.get())
     }
 
-    pub(crate) fn set_stall_after(&self, after: Option<Duration>) {
-        self.stall_after.set(after);
+    pub(crate) fn set_stall_warning(&self, warning: Option<StallWarning>) {
+        self.stall_warning.set(warning);
     }
 
-    pub(crate) fn stall_after(&self) -> Option<Duration> {
-        self.stall_after.get()
+    pub(crate) fn stall_warning(&self) -> Option<StallWarning> {
+        self.stall_warning.get()
     }
 
     /// The clock has been read: what is polled from here on is polled at this time.

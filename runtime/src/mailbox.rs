@@ -16,7 +16,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, Weak, mpsc};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -24,7 +24,6 @@ use crossbeam_queue::SegQueue;
 use parking_lot::Mutex;
 
 use crate::doorbell::Doorbell;
-use crate::dump::Dump;
 use crate::id::{Id, MAX_RUNTIMES, Target};
 use crate::metrics::Metrics;
 
@@ -67,10 +66,8 @@ pub(crate) enum Command {
     DropTask { row: u32, serial: u64 },
     /// The handle of a task was detached elsewhere.
     DetachTask { row: u32, serial: u64 },
-    /// Run this on the runtime's thread: a spawn.
+    /// Run this on the runtime's thread: a spawn, or a look into its tables.
     Run(Box<dyn FnOnce() + Send>),
-    /// Take a dump, and send it, if the one who asked still waits.
-    Dump { answer: mpsc::Sender<Dump>, asker: Weak<()> },
 }
 
 /// What other threads can reach of a runtime.
@@ -97,8 +94,12 @@ struct Inner {
     metrics: Metrics,
 }
 
-/// All mailboxes, by number.
-static MAILBOXES: [OnceLock<Box<Mailbox>>; MAX_RUNTIMES + 1] = [const { OnceLock::new() }; MAX_RUNTIMES + 1];
+/// How many mailboxes are in a row.
+const ROW: usize = 32;
+
+/// All mailboxes, by number, in rows: a place that was never used is a byte pattern in the program's file, so there are few.
+static MAILBOXES: [OnceLock<Box<[OnceLock<Mailbox>; ROW]>>; MAX_RUNTIMES / ROW + 1] =
+    [const { OnceLock::new() }; MAX_RUNTIMES / ROW + 1];
 
 /// Which numbers are free.
 static NUMBERS: Mutex<Numbers> = Mutex::new(Numbers { opened: 0, serial: 0, returned: VecDeque::new() });
@@ -138,7 +139,7 @@ impl Numbers {
 const COMMANDS: Id = Id::new(0, Target::Task { row: 0, generation: 0 });
 
 fn mailbox(number: u32) -> Option<&'static Mailbox> {
-    MAILBOXES.get(number as usize)?.get().map(|mailbox| &**mailbox)
+    MAILBOXES.get(number as usize / ROW)?.get()?[number as usize % ROW].get()
 }
 
 /// Posts a wake from outside the runtime's thread. Never blocks, but for the ring.
@@ -184,15 +185,15 @@ pub(crate) fn metrics(runtime: RuntimeId) -> Metrics {
 }
 
 impl Mailbox {
-    fn new() -> Box<Mailbox> {
+    fn new() -> Mailbox {
         let inner = Inner { owner: RuntimeId::NONE, commands: Vec::new(), metrics: Metrics::default() };
-        Box::new(Mailbox {
+        Mailbox {
             wakes: SegQueue::new(),
             open: AtomicBool::new(false),
             doorbell: Doorbell::new(),
             bell: Mutex::new(None),
             inner: Mutex::new(inner),
-        })
+        }
     }
 
     fn push(&self, id: Id) {
@@ -234,7 +235,9 @@ impl Receiver {
     /// Takes a number, and the mailbox of that number.
     pub(crate) fn open(bell: mio::Waker) -> io::Result<Receiver> {
         let id = NUMBERS.lock().take()?;
-        let mailbox = MAILBOXES[id.number() as usize].get_or_init(Mailbox::new);
+        let number = id.number() as usize;
+        let row = MAILBOXES[number / ROW].get_or_init(|| Box::new([const { OnceLock::new() }; ROW]));
+        let mailbox = row[number % ROW].get_or_init(Mailbox::new);
         {
             let mut inner = mailbox.inner.lock();
             inner.owner = id;

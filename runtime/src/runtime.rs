@@ -17,6 +17,7 @@ use crate::local::{self, Local};
 use crate::mailbox::{Receiver, RuntimeId};
 use crate::metrics::Metrics;
 use crate::reactor::Reactor;
+use crate::stall::StallWarning;
 
 /// Runs a future to its end on a new runtime, on this thread, and returns its output: `asyncio.run`.
 ///
@@ -160,8 +161,10 @@ pub struct Builder {
     max_blocking_threads: usize,
     event_capacity: usize,
     virtual_clock: bool,
+    /// With the virtual clock.
+    all_asleep: Option<fn(&Local) -> !>,
     shuffle: Option<u64>,
-    stall_warning: Option<Duration>,
+    stall_warning: Option<StallWarning>,
 }
 
 impl Default for Builder {
@@ -178,6 +181,7 @@ impl Builder {
             max_blocking_threads: 64,
             event_capacity: 256,
             virtual_clock: false,
+            all_asleep: None,
             shuffle: None,
             stall_warning: None,
         }
@@ -226,6 +230,7 @@ impl Builder {
     /// ```
     pub fn virtual_clock(mut self, on: bool) -> Builder {
         self.virtual_clock = on;
+        self.all_asleep = on.then_some(Local::all_asleep);
         self
     }
 
@@ -243,7 +248,7 @@ impl Builder {
     ///
     /// With it the loop looks at every gather four times in `after`, or as often as it comes round.
     pub fn stall_warning(mut self, after: Duration) -> Builder {
-        self.stall_warning = Some(after);
+        self.stall_warning = Some(StallWarning::new(after));
         self
     }
 
@@ -260,11 +265,15 @@ impl Builder {
         let local = Local::new();
         local.set_id(id);
         local.clock.start(self.virtual_clock);
-        local.set_stall_after(self.stall_warning);
+        local.set_stall_warning(self.stall_warning);
         local.tasks.borrow_mut().configure(self.max_tasks, self.shuffle);
         local.sources.borrow_mut().configure(registry);
         let waits_for_idle = if self.virtual_clock { id } else { RuntimeId::NONE };
         local.pool.replace(Some(Pool::new(self.max_blocking_threads, waits_for_idle)));
-        Ok(Runtime { local, event_loop: RefCell::new(EventLoop { receiver, reactor }), id })
+        Ok(Runtime {
+            local,
+            event_loop: RefCell::new(EventLoop { receiver, reactor, all_asleep: self.all_asleep }),
+            id,
+        })
     }
 }

@@ -20,11 +20,29 @@ use crate::local::Local;
 /// How long the loop waits for a wake from another thread, in real time, before it takes it for certain that none comes.
 pub(crate) const GRACE: Duration = Duration::from_secs(1);
 
+/// That stalled gathers are to be reported, and how. The loop calls what it finds here, and knows of no report itself: so a
+/// program that asks for none has no code for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StallWarning {
+    after: Duration,
+    report: fn(&Local, Duration) -> Option<Duration>,
+}
+
+impl StallWarning {
+    pub(crate) fn new(after: Duration) -> StallWarning {
+        StallWarning { after, report: Local::report_stalled }
+    }
+}
+
 impl Local {
-    /// Reports gathers that were not polled for too long since a child of theirs was woken, each once, if that was asked
-    /// for. Returns how long it is until there may be another.
-    pub(crate) fn report_stalled(&self) -> Option<Duration> {
-        let after = self.stall_after()?;
+    /// Reports stalled gathers, if that was asked for. Returns how long it is until there may be another.
+    #[inline]
+    pub(crate) fn look_for_stalled(&self) -> Option<Duration> {
+        self.stall_warning().and_then(|warning| (warning.report)(self, warning.after))
+    }
+
+    /// Reports gathers that were not polled for too long since a child of theirs was woken, each once.
+    fn report_stalled(&self, after: Duration) -> Option<Duration> {
         self.note_time();
         let after = u32::try_from(after.as_millis()).unwrap_or(u32::MAX).max(1);
         let (stalled, next) = self.groups.borrow_mut().find_stalled(after, self.now());

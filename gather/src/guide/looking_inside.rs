@@ -205,4 +205,4 @@
 //! took, how many tasks, timers and sockets there are. A number that only grows is a leak; a longest poll of more
 //! than some milliseconds is a child that computes or blocks.
 //!
-//! Next: [`from_asyncio`](super::from_asyncio).
+//! Next: [`costs`](super::costs).

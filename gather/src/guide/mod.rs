@@ -1,10 +1,11 @@
-//! The guide: what there is, what to watch out for, and how to look inside. It has no code of its own.
+//! The guide: what there is, what to watch out for, how to look inside, and what it costs. It has no code of its own.
 //!
 //! | | for |
 //! |---|---|
 //! | [`modes`] | all ways to run futures side by side: what ends each, what it gives, what happens to the others |
 //! | [`footguns`] | what goes wrong, why, and what to write instead |
 //! | [`looking_inside`] | the dump of a program that runs, and the warning of one that does not go on |
+//! | [`costs`] | what each hot path costs: instructions, allocations, system calls |
 //! | [`from_asyncio`] | for who comes from Python |
 //! | [`from_tokio`] | for who comes from tokio |
 //! | [`from_futures`] | for who comes from the combinators of the crate futures |
@@ -13,6 +14,7 @@
 //!
 //! Next: [`modes`].
 
+pub mod costs;
 pub mod footguns;
 pub mod from_asyncio;
 pub mod from_futures;

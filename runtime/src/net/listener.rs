@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
 
 use super::methods::{hops, socket};
+use super::resolve::resolve;
 use super::{TcpStream, ToSocketAddrs};
 use crate::source::{Direction, Source};
 
@@ -87,7 +88,7 @@ pub(super) async fn first_that_works<S>(
     mut attempt: impl FnMut(SocketAddr) -> io::Result<S>,
 ) -> io::Result<S> {
     let mut last_error = None;
-    for address in address.lookup().resolve().await? {
+    for address in resolve(address).await? {
         match attempt(address) {
             Ok(socket) => return Ok(socket),
             Err(error) => last_error = Some(error),

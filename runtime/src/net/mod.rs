@@ -27,6 +27,8 @@ mod udp;
 mod unix;
 
 pub use listener::TcpListener;
+#[doc(hidden)]
+pub use resolve::Names;
 pub use resolve::{Lookup, ToSocketAddrs};
 pub use stream::TcpStream;
 pub use udp::UdpSocket;

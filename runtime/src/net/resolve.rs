@@ -5,7 +5,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, ToSocketAddrs as _};
 
-use crate::blocking::spawn_blocking;
+use crate::blocking::{BlockingTask, spawn_blocking};
 
 /// What can be connected to or listened on: socket addresses, and names to be looked up.
 ///
@@ -14,7 +14,19 @@ use crate::blocking::spawn_blocking;
 pub trait ToSocketAddrs {
     /// The addresses, or the name to look up.
     fn lookup(&self) -> Lookup;
+
+    /// How a name is looked up; `None` where there never is one. A program that only has addresses then has no code for names
+    /// and, if it needs no other, none for the threads of the blocking pool: a tenth of a small server.
+    #[doc(hidden)]
+    fn names(&self) -> Option<Names> {
+        Some(Names(|name, port| spawn_blocking(move || look_up(&name, port))))
+    }
 }
+
+/// See [`ToSocketAddrs::names`].
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Names(fn(String, u16) -> BlockingTask<io::Result<Vec<SocketAddr>>>);
 
 /// See [`ToSocketAddrs`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,14 +39,19 @@ pub enum Lookup {
     Malformed(String),
 }
 
+/// The addresses that are meant. Never an empty list.
+pub(super) async fn resolve(address: impl ToSocketAddrs) -> io::Result<Vec<SocketAddr>> {
+    address.lookup().resolve(address.names()).await
+}
+
 impl Lookup {
-    /// The addresses. Never an empty list.
-    pub(super) async fn resolve(self) -> io::Result<Vec<SocketAddr>> {
+    async fn resolve(self, names: Option<Names>) -> io::Result<Vec<SocketAddr>> {
         let (found, what) = match self {
             Lookup::Known(addresses) => (addresses, "an empty list of addresses".to_owned()),
             Lookup::Name(name, port) => {
                 let what = format!("the name {name:?}");
-                (spawn_blocking(move || look_up(&name, port)).await.map_err(io::Error::other)??, what)
+                let Some(Names(look_up)) = names else { return Err(io::ErrorKind::Unsupported.into()) };
+                (look_up(name, port).await.map_err(io::Error::other)??, what)
             }
             Lookup::Malformed(text) => {
                 let message = format!("{text:?} is not an address: write `address:port` or `name:port`");
@@ -60,11 +77,19 @@ impl ToSocketAddrs for SocketAddr {
     fn lookup(&self) -> Lookup {
         Lookup::Known(vec![*self])
     }
+
+    fn names(&self) -> Option<Names> {
+        None
+    }
 }
 
 impl ToSocketAddrs for SocketAddrV4 {
     fn lookup(&self) -> Lookup {
         Lookup::Known(vec![(*self).into()])
+    }
+
+    fn names(&self) -> Option<Names> {
+        None
     }
 }
 
@@ -72,11 +97,19 @@ impl ToSocketAddrs for SocketAddrV6 {
     fn lookup(&self) -> Lookup {
         Lookup::Known(vec![(*self).into()])
     }
+
+    fn names(&self) -> Option<Names> {
+        None
+    }
 }
 
 impl ToSocketAddrs for (IpAddr, u16) {
     fn lookup(&self) -> Lookup {
         Lookup::Known(vec![(*self).into()])
+    }
+
+    fn names(&self) -> Option<Names> {
+        None
     }
 }
 
@@ -84,11 +117,19 @@ impl ToSocketAddrs for (Ipv4Addr, u16) {
     fn lookup(&self) -> Lookup {
         Lookup::Known(vec![(*self).into()])
     }
+
+    fn names(&self) -> Option<Names> {
+        None
+    }
 }
 
 impl ToSocketAddrs for (Ipv6Addr, u16) {
     fn lookup(&self) -> Lookup {
         Lookup::Known(vec![(*self).into()])
+    }
+
+    fn names(&self) -> Option<Names> {
+        None
     }
 }
 
@@ -96,17 +137,29 @@ impl ToSocketAddrs for [SocketAddr] {
     fn lookup(&self) -> Lookup {
         Lookup::Known(self.to_vec())
     }
+
+    fn names(&self) -> Option<Names> {
+        None
+    }
 }
 
 impl ToSocketAddrs for Vec<SocketAddr> {
     fn lookup(&self) -> Lookup {
         Lookup::Known(self.clone())
     }
+
+    fn names(&self) -> Option<Names> {
+        None
+    }
 }
 
 impl<const N: usize> ToSocketAddrs for [SocketAddr; N] {
     fn lookup(&self) -> Lookup {
         Lookup::Known(self.to_vec())
+    }
+
+    fn names(&self) -> Option<Names> {
+        None
     }
 }
 
@@ -149,6 +202,10 @@ impl ToSocketAddrs for String {
 impl<A: ToSocketAddrs + ?Sized> ToSocketAddrs for &A {
     fn lookup(&self) -> Lookup {
         (**self).lookup()
+    }
+
+    fn names(&self) -> Option<Names> {
+        (**self).names()
     }
 }
 

@@ -7,6 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use super::methods::{hops, socket, stream};
+use super::resolve::resolve;
 use super::{ToSocketAddrs, connect};
 use crate::source::{Direction, Source};
 
@@ -52,7 +53,7 @@ impl TcpStream {
     ///
     /// If this thread runs no runtime.
     pub async fn connect(address: impl ToSocketAddrs) -> io::Result<TcpStream> {
-        connect::to_first_that_answers(address.lookup().resolve().await?).await
+        connect::to_first_that_answers(resolve(address).await?).await
     }
 
     pub(super) async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use super::ToSocketAddrs;
 use super::listener::first_that_works;
 use super::methods::{datagrams, hops, socket};
+use super::resolve::resolve;
 use crate::source::{Direction, Source};
 
 /// A socket that sends and receives datagrams over UDP. Dropping it closes it.
@@ -75,7 +76,7 @@ impl UdpSocket {
     ///
     /// What the system says: such as that the datagram is too long. The socket stays usable.
     pub async fn send_to(&self, datagram: &[u8], address: impl ToSocketAddrs) -> io::Result<usize> {
-        let address = address.lookup().resolve().await?[0];
+        let address = resolve(address).await?[0];
         self.source.try_when_ready(Direction::Write, |socket| socket.send_to(datagram, address)).await
     }
 

@@ -1,0 +1,29 @@
+//! An echo server on this runtime.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use gather::{TcpListener, TcpStream, run, spawn};
+
+/// Where it listens.
+const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7000);
+
+fn main() -> std::io::Result<()> {
+    run(async {
+        let listener = TcpListener::bind(ADDRESS).await?;
+        loop {
+            let (stream, _) = listener.accept().await?;
+            spawn(echo(stream)).detach();
+        }
+    })
+}
+
+/// Sends back what comes, until nothing comes any more.
+async fn echo(stream: TcpStream) -> std::io::Result<()> {
+    let mut buffer = [0; 1024];
+    loop {
+        match stream.read(&mut buffer).await? {
+            0 => return Ok(()),
+            length => stream.write_all(&buffer[..length]).await?,
+        }
+    }
+}
