@@ -6,9 +6,13 @@
 //!   ├───  work is left, and the round is not due: the next turn
 //!   │   3 wakes and commands from other threads
 //!   ├───  they have made work, and the round is not due: the next turn
-//!   │   4 timers that are due
-//!   └── 5 events of sockets: sleep until one comes, or a timer, or a wake; do not sleep if work is left
+//!   │   4 events of sockets: sleep until one comes, or a timer, or a wake; do not sleep if work is left
+//!   └── 5 timers that are due
 //! ```
+//!
+//! The clock is read before step 4, to know how long to sleep, and after it. Timers come last, so that those that end a sleep
+//! are fired by the reading that follows it: the other way round each sleep of a task would take a second look at the
+//! sockets, which is a system call.
 //!
 //! It is fair, because
 //!
@@ -16,7 +20,7 @@
 //! 2. one poll does at most [`BUDGET`] units of work, a unit being the poll of a gather's child or an operation on
 //!    a socket: what has more to do comes back the next turn;
 //! 3. after [`ROUND`] units of work steps 3 to 5 come round, however much is ready, also in the middle of a turn;
-//! 4. step 3 takes no more letters than the mailbox held when it began, and at most [`MOST_LETTERS`]; step 5 takes one
+//! 4. step 3 takes no more letters than the mailbox held when it began, and at most [`MOST_LETTERS`]; step 4 takes one
 //!    batch of events.
 //!
 //! So between two looks at the timers and sockets there are at most [`ROUND`] units of work, and what the last poll before
@@ -98,13 +102,13 @@ impl EventLoop {
                 continue;
             }
             work = 0;
-            let asleep_since = local.note_busy(busy_since);
-            fire_due(local);
-            let has_slept = self.wait_for_events(local);
+            let now = local.note_busy(busy_since);
+            let has_slept = self.wait_for_events(local, now);
             busy_since = local.clock_last_real();
             if has_slept {
-                self.receiver.note_sleep(busy_since.saturating_duration_since(asleep_since));
+                self.receiver.note_sleep(busy_since.saturating_duration_since(now));
             }
+            fire_due(local);
         }
     }
 
@@ -128,8 +132,8 @@ impl EventLoop {
         letters as u32
     }
 
-    /// Step 5: events of sockets. Says whether the thread has slept.
-    fn wait_for_events(&mut self, local: &Local) -> bool {
+    /// Step 4: events of sockets. `now` is the real time. Says whether the thread has slept.
+    fn wait_for_events(&mut self, local: &Local, now: Instant) -> bool {
         self.receiver.publish(local.metrics());
         let next_stall = local.look_for_stalled();
         if local.clock.is_virtual() && !local.has_ready() {
@@ -137,7 +141,7 @@ impl EventLoop {
             self.reactor.wait_for_events(local, Some(Duration::ZERO));
         }
         let sleeps = !local.has_ready() && self.receiver.lie_down();
-        let timeout = if sleeps { self.time_to_sleep(local, next_stall) } else { Some(Duration::ZERO) };
+        let timeout = if sleeps { self.time_to_sleep(local, now, next_stall) } else { Some(Duration::ZERO) };
         let parks = timeout != Some(Duration::ZERO);
         local.counters.parks.add(u64::from(parks));
         let gives_up_at =
@@ -158,14 +162,13 @@ impl EventLoop {
 
     /// Until the next timer, or the next look for stalled gathers. With a virtual clock: not at all, unless a thread of the
     /// pool is at work; if nothing else can run, the clock leaps there instead.
-    fn time_to_sleep(&self, local: &Local, next_stall: Option<Duration>) -> Option<Duration> {
+    fn time_to_sleep(&self, local: &Local, now: Instant, next_stall: Option<Duration>) -> Option<Duration> {
         let next = local.timers.borrow().next_turn();
-        let now = local.clock.now();
         if !local.clock.is_virtual() {
             let until_timer = next.map(|next| local.clock.time_until(next, now));
             return until_timer.into_iter().chain(next_stall).min();
         }
-        let stall_tick = next_stall.map(|until| local.clock.tick_at(now + until));
+        let stall_tick = next_stall.map(|until| local.clock.tick_at(local.clock.now() + until));
         let Some(next) = next.into_iter().chain(stall_tick).min() else {
             return local.is_all_asleep().then_some(GRACE);
         };
@@ -181,12 +184,12 @@ impl EventLoop {
     }
 }
 
-/// Step 4: timers that are due.
+/// Step 5: timers that are due, as of the last reading of the clock.
 fn fire_due(local: &Local) {
     if local.timers.borrow().len() == 0 {
         return;
     }
-    let tick = local.clock.tick_at(local.clock.now());
+    let tick = local.clock.tick_at(local.clock.last());
     let mut foreign = Vec::new();
     // What is ours is marked while the timers are borrowed: that runs no user's code. The rest waits.
     local.timers.borrow_mut().turn(tick, |waker| {

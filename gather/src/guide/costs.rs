@@ -6,19 +6,19 @@
 //!
 //! | one | instructions | allocations | system calls |
 //! |---|--:|--:|--:|
-//! | `ready`: a child that is ready at its first poll, of a gather of 1,000 | 87 | 0 | 0 |
-//! | `wait`: a child that yields once, of a gather of 1,000: its slot, one wake, two polls | 328 | 0.01 | 0 |
-//! | `yield`: a wake of a child and the poll that follows: 100 children that yield 100 times | 191 | 0 | 0 |
-//! | `hop`: a child wakes another: a ring of 1,000 children | 240 | 0 | 0 |
-//! | `join ready`: `gather!` of three futures that are ready | 348 | 0 | 0 |
-//! | `task yield`: a wake of a task and the poll that follows: 100 tasks that yield 100 times | 208 | 0.01 | 0 |
-//! | `spawn root`: a task that is ready at once, spawned and awaited by the main future | 693 | 1 | 0 |
-//! | `timer`: a timer set and removed: a sleep that is polled once and dropped | 397 | 0 | 0 |
-//! | `timeout`: a `timeout` that is not reached, around a future that yields once | 531 | 0 | 0 |
-//! | `sleep`: a sleep of its own: set, slept, fired | 4958 | 0 | 2.03 |
-//! | `remote wake`: a child of 10,000 woken by another thread, and polled | 595 | 0.04 | 0 |
-//! | `write, read`: 64 bytes written to a socket and read from its peer, neither of which waits | 288 | 0 | 2 |
-//! | `echo`: 64 bytes to a task that sends them back: two writes, two reads that wait | 2702 | 0 | 6 |
+//! | `ready`: a child that is ready at its first poll, of a gather of 1,000 | 84 | 0 | 0 |
+//! | `wait`: a child that yields once, of a gather of 1,000: its slot, one wake, two polls | 288 | 0.01 | 0 |
+//! | `yield`: a wake of a child and the poll that follows: 100 children that yield 100 times | 125 | 0 | 0 |
+//! | `hop`: a child wakes another: a ring of 1,000 children | 210 | 0 | 0 |
+//! | `join ready`: `gather!` of three futures that are ready | 290 | 0 | 0 |
+//! | `task yield`: a wake of a task and the poll that follows: 100 tasks that yield 100 times | 195 | 0.01 | 0 |
+//! | `spawn root`: a task that is ready at once, spawned and awaited by the main future | 682 | 1 | 0 |
+//! | `timer`: a timer set and removed: a sleep that is polled once and dropped | 388 | 0 | 0 |
+//! | `timeout`: a `timeout` that is not reached, around a future that yields once | 507 | 0 | 0 |
+//! | `sleep`: a sleep of its own: set, slept, fired | 4121 | 0 | 1.04 |
+//! | `remote wake`: a child of 10,000 woken by another thread, and polled | 526 | 0.04 | 0 |
+//! | `write, read`: 64 bytes written to a socket and read from its peer, neither of which waits | 305 | 0 | 2 |
+//! | `echo`: 64 bytes to a task that sends them back: two writes, two reads that wait | 2631 | 0 | 6 |
 //!
 //! `cargo counts` counts instructions and allocations again and fails if an operation has more than 3 % more of the first,
 //! or any more of the second, than `benches/counts.txt` says; `cargo counts --accept` writes that file, and
@@ -59,8 +59,7 @@
 //! is kept in order. A timeout has no timer at all until its future has to wait once.
 //!
 //! A sleep that fires when nothing else is to be done has the whole round of the loop in its figure: the look at the mailbox,
-//! at the clock, at the wheel, and two calls of `epoll_wait`, of which the second only looks, since sockets have their turn
-//! after timers. Of a thousand sleeps that end together each has a thousandth of that.
+//! at the clock, at the wheel, and the one call of `epoll_wait` that is the sleep. Of a thousand sleeps that end together each has a thousandth of that.
 //!
 //! # A wake from another thread
 //!
