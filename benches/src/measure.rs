@@ -22,9 +22,14 @@ impl Effort {
         if self == Self::Full { "--bench" } else { "--quick" }
     }
 
-    /// How many times every contender is asked.
+    /// How many rounds there are.
     fn rounds(self) -> usize {
         if self == Self::Full { 5 } else { 1 }
+    }
+
+    /// How many of them ask for `row`. Three are enough where each takes seconds.
+    fn rounds_of(self, row: Row) -> usize {
+        if row.is_long() { self.rounds().min(3) } else { self.rounds() }
     }
 
     /// How long one process goes on taking samples. Fairly arbitrary: dozens of samples of most rows.
@@ -34,9 +39,12 @@ impl Effort {
 }
 
 /// Does `row`'s work with `contender` in this process: one warm-up, then samples until the time is up, at least one. Gives their
-/// median, in nanoseconds for one operation.
+/// median, in the row's unit. Rows that are measured [`once`](Row::once) have one sample and no warm-up.
 pub(crate) fn median_sample(row: Row, contender: Contender, effort: Effort) -> f64 {
     let mut sample = row.sampler(contender);
+    if row.once() {
+        return sample();
+    }
     sample();
     let start = Instant::now();
     let mut samples = vec![sample()];
@@ -46,12 +54,23 @@ pub(crate) fn median_sample(row: Row, contender: Contender, effort: Effort) -> f
     median(samples)
 }
 
-/// Every figure of the table.
+/// Where the measuring processes run.
+#[derive(Clone, Copy)]
+pub(crate) struct Cores {
+    /// The core of the loops; `None` if nothing can be pinned.
+    pub(crate) loops: Option<usize>,
+    /// The core of the threads that wake them; `None` if there is no other.
+    pub(crate) helpers: Option<usize>,
+}
+
+/// Every figure of the tables.
 pub(crate) struct Figures {
     /// The rows that were asked for.
     pub(crate) rows: Vec<Row>,
     /// For each row and contender that suit each other, what each round measured.
     cells: Vec<Cell>,
+    /// Who cannot start on this machine, and why.
+    pub(crate) absent: Vec<(Contender, String)>,
 }
 
 /// One row with one contender.
@@ -60,38 +79,62 @@ struct Cell {
     row: Row,
     /// By whom.
     contender: Contender,
-    /// What each round measured: nanoseconds for one operation.
+    /// What each round measured, in the row's unit.
     rounds: Vec<f64>,
 }
 
 impl Figures {
-    /// Asks every contender for every row, round after round, each time in a new process on `core`.
-    pub(crate) fn collect(rows: &[Row], effort: Effort, core: Option<usize>) -> Result<Self, Box<dyn Error>> {
+    /// Asks every one of `contenders` for every row, round after round, each time in a new process.
+    pub(crate) fn collect(
+        rows: &[Row],
+        contenders: &[Contender],
+        effort: Effort,
+        cores: Cores,
+    ) -> Result<Self, Box<dyn Error>> {
+        let mut absent = Vec::new();
+        let mut present = Vec::new();
+        for &contender in contenders {
+            match contender.needs_io_uring().then(|| try_start(contender)).transpose()?.flatten() {
+                Some(reason) => absent.push((contender, reason)),
+                None => present.push(contender),
+            }
+        }
         let mut cells = Vec::new();
         for &row in rows {
-            let suited = Contender::ALL.into_iter().filter(|&contender| row.suits(contender));
-            cells.extend(suited.map(|contender| Cell { row, contender, rounds: Vec::new() }));
+            let suited = present.iter().filter(|&&contender| row.suits(contender));
+            cells.extend(suited.map(|&contender| Cell { row, contender, rounds: Vec::new() }));
         }
         for round in 1..=effort.rounds() {
             eprintln!("round {round} of {}", effort.rounds());
-            for cell in &mut cells {
-                let figure = sample_in_a_process(cell.row, cell.contender, effort, core)?;
+            for cell in cells.iter_mut().filter(|cell| round <= effort.rounds_of(cell.row)) {
+                let figure = sample_in_a_process(cell.row, cell.contender, effort, cores)?;
                 cell.rounds.push(figure);
             }
         }
-        Ok(Self { rows: rows.to_vec(), cells })
+        Ok(Self { rows: rows.to_vec(), cells, absent })
     }
 
-    /// The figure of `contender` in `row`, if it has one: nanoseconds for one operation.
+    /// The figure of `contender` in `row`, if it has one.
     pub(crate) fn get(&self, row: Row, contender: Contender) -> Option<f64> {
-        let cell = self.cells.iter().find(|cell| cell.row == row && cell.contender == contender)?;
-        Some(median(cell.rounds.clone()))
+        Some(median(self.cell(row, contender)?.rounds.clone()))
     }
 
-    /// The least figure in `row` of the contenders that `among` chooses.
-    pub(crate) fn best(&self, row: Row, among: impl Fn(Contender) -> bool) -> Option<f64> {
-        let chosen = Contender::ALL.into_iter().filter(|&contender| among(contender));
-        chosen.filter_map(|contender| self.get(row, contender)).min_by(f64::total_cmp)
+    /// How far the rounds of `contender` in `row` lie from their median, as a part of it.
+    pub(crate) fn spread_of(&self, row: Row, contender: Contender) -> Option<f64> {
+        Some(self.cell(row, contender)?.spread())
+    }
+
+    /// What the rounds measured, if there is something.
+    fn cell(&self, row: Row, contender: Contender) -> Option<&Cell> {
+        self.cells.iter().find(|cell| cell.row == row && cell.contender == contender)
+    }
+
+    /// The least figure in `row` of the contenders that `among` chooses, and whose it is.
+    pub(crate) fn best(&self, row: Row, among: impl Fn(Contender) -> bool) -> Option<(Contender, f64)> {
+        let chosen = Contender::ALL.iter().copied().filter(|&contender| among(contender));
+        chosen
+            .filter_map(|contender| Some((contender, self.get(row, contender)?)))
+            .min_by(|a, b| a.1.total_cmp(&b.1))
     }
 
     /// A sentence on how far to trust a figure: how far the rounds lie from their median.
@@ -117,8 +160,22 @@ impl Cell {
     /// The median distance of a round from the median, as a part of it.
     fn spread(&self) -> f64 {
         let middle = median(self.rounds.clone());
-        median(self.rounds.iter().map(|round| (round - middle).abs() / middle).collect())
+        median(
+            self.rounds.iter().map(|round| (round - middle).abs() / middle.max(f64::MIN_POSITIVE)).collect(),
+        )
     }
+}
+
+/// Starts this program again, to start `contender` and no more. Gives the reason if that cannot start here.
+fn try_start(contender: Contender) -> Result<Option<String>, Box<dyn Error>> {
+    let mut command = Command::new(std::env::current_exe()?);
+    let output = command.args(["--start", contender.name()]).output()?;
+    if output.status.success() {
+        return Ok(None);
+    }
+    let printed = String::from_utf8_lossy(&output.stderr);
+    let reason = printed.lines().find(|line| line.contains("a runtime starts")).unwrap_or("it did not start");
+    Ok(Some(reason.to_owned()))
 }
 
 /// Starts this program again, to do one row's work with one contender, and reads the figure that it prints.
@@ -126,10 +183,10 @@ fn sample_in_a_process(
     row: Row,
     contender: Contender,
     effort: Effort,
-    core: Option<usize>,
+    cores: Cores,
 ) -> Result<f64, Box<dyn Error>> {
     let program = std::env::current_exe()?;
-    let mut command = match core {
+    let mut command = match cores.loops {
         Some(core) => {
             let mut taskset = Command::new("taskset");
             taskset.arg("--cpu-list").arg(core.to_string()).arg(program);
@@ -137,7 +194,11 @@ fn sample_in_a_process(
         }
         None => Command::new(program),
     };
-    command.args([effort.argument(), "--sample", &row.to_string(), contender.name()]);
+    command.arg(effort.argument());
+    if let Some(core) = cores.helpers {
+        command.args(["--helpers-on", &core.to_string()]);
+    }
+    command.args(["--sample", &row.to_string(), contender.name()]);
     let output = command.stderr(Stdio::inherit()).output()?;
     let printed = String::from_utf8(output.stdout)?;
     printed
