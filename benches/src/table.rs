@@ -72,7 +72,7 @@ fn ratios(figures: &Figures, rows: &[Row]) -> Vec<Line> {
         (name.to_owned(), rows.iter().map(|&row| times(ratio(row))).collect())
     };
     let best = |row, among: fn(Contender) -> bool| Some(figures.best(row, among)?.1);
-    let lines = [
+    let lines: [Line; 3] = [
         line("best peer / gather", &|row| Some(best(row, Contender::is_peer)? / ours(row)?)),
         line("best tokio / gather", &|row| Some(best(row, Contender::is_tokio)? / ours(row)?)),
         line("gather / floor", &|row| Some(ours(row)? / figures.get(row, Contender::Hand)?)),
