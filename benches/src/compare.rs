@@ -1,10 +1,12 @@
-//! `cargo bench -p gather-benches`: this project beside its peers, in one table.
+//! `cargo bench -p gather-benches`: this project beside its peers, in tables.
 //!
 //! | argument after `--` | what it does |
 //! |---|---|
 //! | `ready`, `"yield 1e4"`, … | runs the row of that name, or else the rows with that in their names; may be repeated |
 //! | `--quick` | one round of short samples, for CI: shows what broke, not what is a tenth slower |
-//! | `--markdown` | prints the table as the README has it |
+//! | `--markdown` | prints the tables as the README has them |
+//! | `--flat` | the rows that show how our costs grow with the number of children, ours only, in place of the comparison |
+//! | `--report` | runs both, and writes `benches/REPORT.md` with charts in `benches/charts/` |
 //! | `--sample "yield 100" gather` | takes one figure in this process, for a profiler |
 //!
 //! Started by anything but `cargo bench` (`cargo test --all-targets` does that) it is quick.
@@ -31,6 +33,7 @@
 //! Read on in `rows.rs` (what is measured), `peers.rs` (with what), `measure.rs` (how).
 
 mod chain;
+mod charts;
 mod failing;
 mod hand;
 mod hand_timers;
@@ -44,6 +47,7 @@ mod nested;
 mod peers;
 mod ready;
 mod remote;
+mod report;
 mod rows;
 mod sleeps;
 mod spawning;
@@ -63,6 +67,8 @@ struct Arguments {
     markdown: bool,
     /// Whether to run the rows that show how costs grow.
     flat: bool,
+    /// Whether to run those too and to write it all to `REPORT.md`, with charts.
+    report: bool,
     /// How long to measure.
     effort: Effort,
     /// Set in a process that this program started: what it is to do.
@@ -83,7 +89,8 @@ impl Arguments {
     fn parse() -> Result<Self, String> {
         let by_cargo_bench = std::env::args().any(|argument| argument == "--bench");
         let effort = if by_cargo_bench { Effort::Full } else { Effort::Quick };
-        let mut arguments = Self { filters: Vec::new(), markdown: false, flat: false, effort, errand: None };
+        let mut arguments =
+            Self { filters: Vec::new(), markdown: false, flat: false, report: false, effort, errand: None };
         let mut rest = std::env::args().skip(1);
         while let Some(argument) = rest.next() {
             match argument.as_str() {
@@ -91,6 +98,7 @@ impl Arguments {
                 "--quick" => arguments.effort = Effort::Quick,
                 "--markdown" => arguments.markdown = true,
                 "--flat" => arguments.flat = true,
+                "--report" => arguments.report = true,
                 "--sample" => {
                     let row = rest.next().and_then(|name| Row::named(&name));
                     let contender = rest.next().and_then(|name| Contender::named(&name));
@@ -107,7 +115,7 @@ impl Arguments {
                     machine::set_helper_core(core.ok_or("--helpers-on takes the number of a core")?);
                 }
                 flag if flag.starts_with('-') => {
-                    return Err(format!("{flag} is none of --quick, --markdown, --flat, --sample"));
+                    return Err(format!("{flag} is none of --quick, --markdown, --flat, --report, --sample"));
                 }
                 _ => arguments.filters.push(argument),
             }
@@ -159,13 +167,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let loops = machine::pinned_core();
     let cores = Cores { loops, helpers: machine::helper_core(loops) };
-    println!("{}", machine::describe(cores));
+    let machine = machine::describe(cores);
+    println!("{machine}");
     let contenders = if arguments.flat { &[Contender::Ours] } else { Contender::ALL };
     let figures = Figures::collect(&rows, contenders, arguments.effort, cores)?;
     print!("{}", if arguments.markdown { table::markdown(&figures) } else { table::plain(&figures) });
     println!("{}", figures.spread());
     for (contender, reason) in &figures.absent {
         println!("{} is left out: {reason}", contender.name());
+    }
+    if arguments.report {
+        let mut rows: Vec<Row> = Row::flat().collect();
+        rows.retain(|row| arguments.effort == Effort::Full || !row.is_long());
+        let flat = Figures::collect(&rows, &[Contender::Ours], arguments.effort, cores)?;
+        report::write(&figures, &flat, &machine)?;
+        println!("written to benches/REPORT.md and benches/charts/");
     }
     Ok(())
 }

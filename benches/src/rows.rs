@@ -72,6 +72,41 @@ pub(crate) enum Unit {
     Count,
 }
 
+impl Unit {
+    /// Every unit.
+    pub(crate) const ALL: [Self; 4] = [Self::Nanoseconds, Self::Microseconds, Self::Bytes, Self::Count];
+
+    /// As it stands behind a figure.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Nanoseconds => "ns",
+            Self::Microseconds => "µs",
+            Self::Bytes => "bytes",
+            Self::Count => "allocations",
+        }
+    }
+
+    /// What a chart of it shows.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Nanoseconds => "nanoseconds for one operation",
+            Self::Microseconds => "lateness of a sleep, p99, in microseconds",
+            Self::Bytes => "bytes of memory for each that waits",
+            Self::Count => "allocations for 512,000 children",
+        }
+    }
+
+    /// What the file of a chart is called.
+    pub(crate) fn file_name(self) -> &'static str {
+        match self {
+            Self::Nanoseconds => "nanoseconds",
+            Self::Microseconds => "lateness",
+            Self::Bytes => "memory",
+            Self::Count => "allocations",
+        }
+    }
+}
+
 /// Rows that stand in one table: a kind of work, in one unit.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Kind {
@@ -235,6 +270,15 @@ impl Row {
             _ => 0,
         };
         timers >= 1_000_000
+    }
+
+    /// How many children or tasks there are, where it is one work at growing sizes.
+    pub(crate) fn size(self) -> Option<usize> {
+        match self {
+            Self::Ready(n) | Self::Yield(n) | Self::Chain(n) | Self::SpawnMany(n) => Some(n),
+            Self::Timeout(n) | Self::Sleep(n) | Self::Late(n) | Self::Asleep(n) => Some(n),
+            _ => None,
+        }
     }
 
     /// The two lines of the row's heading.
