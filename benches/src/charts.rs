@@ -33,6 +33,9 @@ const TOP: i32 = 76;
 /// How high a row is, with two bars.
 const ROW: i32 = 36;
 
+/// How high a power of ten is.
+const DECADE: i32 = 120;
+
 /// How high the axis is.
 const BOTTOM: i32 = 34;
 
@@ -154,47 +157,46 @@ pub(crate) fn growth(flat: &Figures) -> Result<Vec<Picture>, Box<dyn Error>> {
 fn draw_lines(unit: Unit, lines: &[&Series]) -> Result<String, Box<dyn Error>> {
     let points = || lines.iter().flat_map(|line| &line.points);
     let (low, high) = decades(points().map(|point| point.1.log10()));
-    let sizes =
-        points().map(|point| point.0).fold((usize::MAX, 0), |(least, most), n| (least.min(n), most.max(n)));
+    let (first, last) = decades(points().map(|point| (point.0 as f64).log10()));
+    let (width, height) = (WIDTH as i32 - LEFT - 110, DECADE * (high - low) as i32);
+    let x = |size: f64| LEFT + ((size.log10() - first) / (last - first) * f64::from(width)) as i32;
+    let y = |figure: f64| TOP + ((high - figure.log10()) / (high - low) * f64::from(height)) as i32;
     let mut svg = String::new();
     {
-        let area = SVGBackend::with_string(&mut svg, (WIDTH, 480)).into_drawing_area();
+        let size = (WIDTH, (TOP + height + 60) as u32);
+        let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
         area.fill(&WHITE)?;
         write(&area, &format!("gather: {} as n grows", unit.title()), (16, 24), 20, HPos::Left, BLACK)?;
-        let mut chart = ChartBuilder::on(&area)
-            .margin_top(48)
-            .margin_right(110)
-            .margin_left(12)
-            .x_label_area_size(48)
-            .y_label_area_size(70)
-            .build_cartesian_2d(
-                (sizes.0 as f64..sizes.1 as f64).log_scale(),
-                (10_f64.powf(low)..10_f64.powf(high)).log_scale(),
-            )?;
-        chart
-            .configure_mesh()
-            .light_line_style(WHITE)
-            .bold_line_style(GRID)
-            .x_desc("children at once")
-            .y_desc(unit.name())
-            .x_label_formatter(&|size| format!("1e{:.0}", size.log10()))
-            .y_label_formatter(&|figure| grouped(*figure))
-            .label_style(("sans-serif", 13))
-            .draw()?;
+        write(&area, "both axes are logarithmic", (16, 48), 13, HPos::Left, TEXT)?;
+        for decade in low as i32..=high as i32 {
+            let figure = 10_f64.powi(decade);
+            area.draw(&PathElement::new([(LEFT, y(figure)), (LEFT + width, y(figure))], GRID))?;
+            let label = format!("{} {}", grouped(figure), unit.name());
+            write(&area, &label, (LEFT - 10, y(figure)), 13, HPos::Right, TEXT)?;
+        }
+        for decade in first as i32..=last as i32 {
+            let size = 10_f64.powi(decade);
+            area.draw(&PathElement::new([(x(size), TOP), (x(size), TOP + height)], GRID))?;
+            write(&area, &grouped(size), (x(size), TOP + height + 16), 13, HPos::Center, TEXT)?;
+        }
+        let middle = (LEFT + width / 2, TOP + height + 40);
+        write(&area, "children at once", middle, 13, HPos::Center, TEXT)?;
         let mut ends = Vec::new();
         for (line, color) in lines.iter().zip(LINES.iter().cycle()) {
-            let points: Vec<(f64, f64)> =
-                line.points.iter().map(|&(size, figure)| (size as f64, figure)).collect();
-            chart.draw_series(LineSeries::new(points.iter().copied(), color.stroke_width(2)))?;
-            chart.draw_series(points.iter().map(|&point| Circle::new(point, 3, color.filled())))?;
-            ends.extend(points.last().map(|end| (chart.backend_coord(end), line.row.heading().0, color)));
+            let points: Vec<_> =
+                line.points.iter().map(|&(size, figure)| (x(size as f64), y(figure))).collect();
+            area.draw(&PathElement::new(points.clone(), color.stroke_width(2)))?;
+            for &point in &points {
+                area.draw(&Circle::new(point, 3, color.filled()))?;
+            }
+            ends.extend(points.last().map(|&end| (end, line.row.heading().0, color)));
         }
         // The names stand at the lines' ends, pushed apart where they would overlap.
         ends.sort_by_key(|((_, y), ..)| *y);
         let mut least = 0;
-        for ((x, y), name, color) in ends {
+        for ((_, y), name, color) in ends {
             let y = y.max(least);
-            write(&area, name, (x + 10, y), 14, HPos::Left, *color)?;
+            write(&area, name, (LEFT + width + 12, y), 14, HPos::Left, *color)?;
             least = y + 17;
         }
         area.present()?;

@@ -30,6 +30,16 @@
 //!   resource of tokio's, so only awaiting their handles spends it; that is part of its cost, as `gather`'s bound on the
 //!   children that it polls at once is part of ours.
 //!
+//! * **Threads.** Where a thread wakes the loop it has a core of its own, if the machine has two. The first core that this process
+//!   may use is the thread's, the last is the loop's.
+//! * **Processor time.** What sleeps is measured in the processor time of its process, helper threads too. Memory is measured in what
+//!   the kernel says that the process had at most. Both have the unit in the table's first corner.
+//! * **Long rows.** A million timers, and what is memory or a count, is measured once in a process, without a warm-up; a million timers
+//!   in three rounds, and with `--quick` only if they are named.
+//! * **io_uring.** monoio, compio and glommio are on Linux only. One that does not start on a machine (a container often has no
+//!   io_uring, and glommio locks memory, see `ulimit -l`) is left out, and the line below the tables says why. monoio runs on
+//!   epoll too. All four spawn a task for each child and await them in input order, as tokio's and smol's users do.
+//!
 //! Read on in `rows.rs` (what is measured), `peers.rs` (with what), `measure.rs` (how).
 
 mod chain;

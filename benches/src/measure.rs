@@ -119,9 +119,9 @@ impl Figures {
         Some(median(self.cell(row, contender)?.rounds.clone()))
     }
 
-    /// How far the rounds of `contender` in `row` lie from their median, as a part of it.
+    /// How far the rounds of `contender` in `row` lie from their median, as a part of it, if there was more than one.
     pub(crate) fn spread_of(&self, row: Row, contender: Contender) -> Option<f64> {
-        Some(self.cell(row, contender)?.spread())
+        self.cell(row, contender).filter(|cell| cell.rounds.len() > 1).map(Cell::spread)
     }
 
     /// What the rounds measured, if there is something.

@@ -3,6 +3,8 @@
 use std::future::Future;
 use std::time::Duration;
 
+use futures::FutureExt as _;
+
 use super::tasks;
 
 /// `compio::runtime::spawn` inside `Runtime::block_on`.
@@ -40,6 +42,6 @@ impl tasks::Clock for Compio {
         limit: Duration,
         future: impl Future<Output = T> + 'static,
     ) -> impl Future<Output = Option<T>> + 'static {
-        async move { compio::runtime::time::timeout(limit, future).await.ok() }
+        compio::runtime::time::timeout(limit, future).map(Result::ok)
     }
 }

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
 
 use super::tasks;
@@ -32,19 +33,14 @@ impl tasks::Runtime for Glommio {
 
 impl tasks::Clock for Glommio {
     fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
-        async move {
-            glommio::timer::sleep(duration).await;
-        }
+        glommio::timer::sleep(duration).map(drop)
     }
 
     fn timeout<T: 'static>(
         limit: Duration,
         future: impl Future<Output = T> + 'static,
     ) -> impl Future<Output = Option<T>> + 'static {
-        async move {
-            glommio::timer::timeout(limit, async { Ok::<_, glommio::GlommioError<()>>(future.await) })
-                .await
-                .ok()
-        }
+        let future = future.map(Ok::<_, glommio::GlommioError<()>>);
+        glommio::timer::timeout(limit, future).map(Result::ok)
     }
 }

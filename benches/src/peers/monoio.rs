@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use monoio::time::TimeDriver;
 use monoio::{IoUringDriver, LegacyDriver, Runtime, RuntimeBuilder};
 
@@ -68,7 +69,7 @@ impl tasks::Clock for OnUring {
         limit: Duration,
         future: impl Future<Output = T> + 'static,
     ) -> impl Future<Output = Option<T>> + 'static {
-        async move { monoio::time::timeout(limit, future).await.ok() }
+        monoio::time::timeout(limit, future).map(Result::ok)
     }
 }
 
@@ -81,6 +82,6 @@ impl tasks::Clock for OnEpoll {
         limit: Duration,
         future: impl Future<Output = T> + 'static,
     ) -> impl Future<Output = Option<T>> + 'static {
-        async move { monoio::time::timeout(limit, future).await.ok() }
+        monoio::time::timeout(limit, future).map(Result::ok)
     }
 }

@@ -3,6 +3,8 @@
 use std::future::Future;
 use std::time::Duration;
 
+use futures::FutureExt as _;
+
 use super::tasks::Runtime;
 use super::{Child, Executor, FailsFast, Gathers, GathersAny, Sleeps, TimesOut};
 
@@ -45,7 +47,7 @@ impl TimesOut for Ours {
         limit: Duration,
         future: impl Future<Output = T> + 'static,
     ) -> impl Future<Output = Option<T>> + 'static {
-        async move { gather::timeout(limit, future).await.ok() }
+        gather::timeout(limit, future).map(Result::ok)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use smol::LocalExecutor;
 
 use super::tasks;
@@ -32,9 +33,7 @@ impl tasks::Runtime for OnLocalExecutor {
 
 impl tasks::Clock for OnLocalExecutor {
     fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
-        async move {
-            smol::Timer::after(duration).await;
-        }
+        smol::Timer::after(duration).map(drop)
     }
 
     fn timeout<T: 'static>(

@@ -5,6 +5,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime, Runtime};
 use tokio::task::{JoinError, JoinHandle, JoinSet, LocalSet, spawn_local};
 
@@ -172,7 +173,7 @@ impl tasks::Clock for OnLocalSet {
         limit: Duration,
         future: impl Future<Output = T> + 'static,
     ) -> impl Future<Output = Option<T>> + 'static {
-        async move { tokio::time::timeout(limit, future).await.ok() }
+        tokio::time::timeout(limit, future).map(Result::ok)
     }
 }
 
@@ -185,7 +186,7 @@ impl tasks::Clock for OnLocalRuntime {
         limit: Duration,
         future: impl Future<Output = T> + 'static,
     ) -> impl Future<Output = Option<T>> + 'static {
-        async move { tokio::time::timeout(limit, future).await.ok() }
+        tokio::time::timeout(limit, future).map(Result::ok)
     }
 }
 
@@ -262,7 +263,7 @@ impl TimesOut for InLocalJoinSet {
         limit: Duration,
         future: impl Future<Output = T> + 'static,
     ) -> impl Future<Output = Option<T>> + 'static {
-        async move { tokio::time::timeout(limit, future).await.ok() }
+        tokio::time::timeout(limit, future).map(Result::ok)
     }
 }
 
@@ -277,6 +278,6 @@ impl TimesOut for UnderFuturesBuffered {
         limit: Duration,
         future: impl Future<Output = T> + 'static,
     ) -> impl Future<Output = Option<T>> + 'static {
-        async move { tokio::time::timeout(limit, future).await.ok() }
+        tokio::time::timeout(limit, future).map(Result::ok)
     }
 }
