@@ -161,6 +161,9 @@ impl Arguments {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments = Arguments::parse()?;
     match arguments.errand {
+        Some(Errand::Sample(row, contender)) if !row.suits(contender) => {
+            return Err(format!("{} cannot do {row}", contender.name()).into());
+        }
         Some(Errand::Sample(row, contender)) => {
             println!("{}", measure::median_sample(row, contender, arguments.effort));
             return Ok(());

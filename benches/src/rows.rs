@@ -1,4 +1,7 @@
 //! What is measured: the rows of the comparison, by name.
+//!
+//! A row is a variant of [`Row`], a place in [`Row::all`], a kind (its table and its unit), who suits it, its sampler and its heading: a
+//! line each. The work stands in a file of its own, which says what it is and why it is fair.
 
 use std::fmt;
 use std::process::Command;
@@ -155,7 +158,7 @@ impl Kind {
 impl Row {
     /// Every row of the comparison, in the order of the tables.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
-        let rows: [&[Self]; 14] = [
+        let rows: [&'static [Self]; 14] = [
             &[Self::Ready(100), Self::Ready(10_000), Self::Ready(1_000_000)],
             &[Self::Yield(1), Self::Yield(100), Self::Yield(10_000)],
             &[Self::Chain(10), Self::Chain(1_000), Self::Chain(100_000)],
@@ -171,7 +174,7 @@ impl Row {
             &[Self::Late(100_000), Self::Late(1_000_000)],
             &[Self::Asleep(1_000_000), Self::IdleTask(100_000)],
         ];
-        rows.into_iter().flatten().copied().collect::<Vec<_>>().into_iter()
+        rows.into_iter().flatten().copied()
     }
 
     /// The rows that show how a cost grows with the number of children, from 10 to ten million: ours only, run with `--flat`. The
