@@ -1,11 +1,17 @@
 //! How it is measured: a process for each figure, the processes in interleaved rounds, medians of medians.
 
 use std::error::Error;
+use std::io::Read as _;
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::peers::Contender;
 use crate::rows::Row;
+
+/// How long a process may take. It takes seconds at most; one that still runs after this long has lost a wake.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long to measure.
 #[derive(Clone, Copy, PartialEq)]
@@ -70,7 +76,7 @@ pub(crate) struct Figures {
     /// For each row and contender that suit each other, what each round measured.
     cells: Vec<Cell>,
     /// Who cannot start on this machine, and why.
-    pub(crate) absent: Vec<(Contender, String)>,
+    absent: Vec<(Contender, String)>,
 }
 
 /// One row with one contender.
@@ -81,6 +87,8 @@ struct Cell {
     contender: Contender,
     /// What each round measured, in the row's unit.
     rounds: Vec<f64>,
+    /// In how many rounds the process hung. These have no figure.
+    hangs: usize,
 }
 
 impl Figures {
@@ -102,13 +110,15 @@ impl Figures {
         let mut cells = Vec::new();
         for &row in rows {
             let suited = present.iter().filter(|&&contender| row.suits(contender));
-            cells.extend(suited.map(|&contender| Cell { row, contender, rounds: Vec::new() }));
+            cells.extend(suited.map(|&contender| Cell { row, contender, rounds: Vec::new(), hangs: 0 }));
         }
         for round in 1..=effort.rounds() {
             eprintln!("round {round} of {}", effort.rounds());
             for cell in cells.iter_mut().filter(|cell| round <= effort.rounds_of(cell.row)) {
-                let figure = sample_in_a_process(cell.row, cell.contender, effort, cores)?;
-                cell.rounds.push(figure);
+                match sample_in_a_process(cell.row, cell.contender, effort, cores)? {
+                    Some(figure) => cell.rounds.push(figure),
+                    None => cell.hangs += 1,
+                }
             }
         }
         Ok(Self { rows: rows.to_vec(), cells, absent })
@@ -126,7 +136,19 @@ impl Figures {
 
     /// What the rounds measured, if there is something.
     fn cell(&self, row: Row, contender: Contender) -> Option<&Cell> {
-        self.cells.iter().find(|cell| cell.row == row && cell.contender == contender)
+        let measured = |cell: &&Cell| !cell.rounds.is_empty();
+        self.cells.iter().filter(measured).find(|cell| cell.row == row && cell.contender == contender)
+    }
+
+    /// A sentence for each contender that is left out, and for each process that hung.
+    pub(crate) fn remarks(&self) -> Vec<String> {
+        let absent = self.absent.iter();
+        let absent = absent.map(|(contender, reason)| format!("{} is left out: {reason}", contender.name()));
+        let hung = self.cells.iter().filter(|cell| cell.hangs > 0).map(|cell| {
+            let (name, rounds) = (cell.contender.name(), cell.hangs + cell.rounds.len());
+            format!("{name} hung in `{}`, in {} of {rounds} rounds, and was ended", cell.row, cell.hangs)
+        });
+        absent.chain(hung).collect()
     }
 
     /// The least figure in `row` of the contenders that `among` chooses, and whose it is.
@@ -139,10 +161,11 @@ impl Figures {
 
     /// A sentence on how far to trust a figure: how far the rounds lie from their median.
     pub(crate) fn spread(&self) -> String {
-        if self.cells.iter().all(|cell| cell.rounds.len() == 1) {
+        if self.cells.iter().all(|cell| cell.rounds.len() <= 1) {
             return "one round: nothing here says how far to trust a figure".to_owned();
         }
-        let mut spreads: Vec<(f64, &Cell)> = self.cells.iter().map(|cell| (cell.spread(), cell)).collect();
+        let measured = self.cells.iter().filter(|cell| !cell.rounds.is_empty());
+        let mut spreads: Vec<(f64, &Cell)> = measured.map(|cell| (cell.spread(), cell)).collect();
         spreads.sort_by(|a, b| a.0.total_cmp(&b.0));
         let (usual, _) = spreads[spreads.len() / 2];
         let (worst, cell) = spreads[spreads.len() - 1];
@@ -178,13 +201,13 @@ fn try_start(contender: Contender) -> Result<Option<String>, Box<dyn Error>> {
     Ok(Some(reason.to_owned()))
 }
 
-/// Starts this program again, to do one row's work with one contender, and reads the figure that it prints.
+/// Starts this program again, to do one row's work with one contender, and reads the figure that it prints. `None` if it hangs.
 fn sample_in_a_process(
     row: Row,
     contender: Contender,
     effort: Effort,
     cores: Cores,
-) -> Result<f64, Box<dyn Error>> {
+) -> Result<Option<f64>, Box<dyn Error>> {
     let program = std::env::current_exe()?;
     let mut command = match cores.loops {
         Some(core) => {
@@ -199,12 +222,22 @@ fn sample_in_a_process(
         command.args(["--helpers-on", &core.to_string()]);
     }
     command.args(["--sample", &row.to_string(), contender.name()]);
-    let output = command.stderr(Stdio::inherit()).output()?;
-    let printed = String::from_utf8(output.stdout)?;
-    printed
-        .trim()
-        .parse()
-        .map_err(|_| format!("{} did not finish {row}: {}", contender.name(), output.status).into())
+    let mut process = command.stdout(Stdio::piped()).spawn()?;
+    let mut stdout = process.stdout.take().expect("it is piped");
+    let (sender, printed) = mpsc::channel();
+    thread::spawn(move || {
+        let mut text = String::new();
+        let read = stdout.read_to_string(&mut text).map(|_| text);
+        drop(sender.send(read)); // nobody listens if the time was up
+    });
+    let Ok(printed) = printed.recv_timeout(PATIENCE) else {
+        process.kill()?;
+        process.wait()?;
+        return Ok(None);
+    };
+    let (printed, status) = (printed?, process.wait()?);
+    let figure = printed.trim().parse();
+    figure.map(Some).map_err(|_| format!("{} did not finish {row}: {status}", contender.name()).into())
 }
 
 /// The middle one. Of an even number, the upper of the two.

@@ -32,8 +32,8 @@ fn text(figures: &Figures, flat: &Figures, machine: &str, pictures: &[String]) -
         arguments.join(" "),
         machine.trim_end().replace('\n', "\n\n"),
     );
-    for (contender, reason) in &figures.absent {
-        text += &format!("{} is left out: {reason}\n\n", contender.name());
+    for remark in figures.remarks() {
+        text += &format!("{remark}.\n\n");
     }
     text += &format!("{}.\n\n## At a glance\n\n", capitalised(&figures.spread()));
     text += &glance(figures);
