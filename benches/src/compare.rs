@@ -36,8 +36,8 @@
 //!   the kernel says that the process had at most. Both have the unit in the table's first corner.
 //! * **Long rows.** A million timers, and what is memory or a count, is measured once in a process, without a warm-up; a million timers
 //!   in three rounds, and with `--quick` only if they are named.
-//! * **Hangs.** A process that takes half a minute is ended, and a line below the tables says so. compio has lost a wake from another
-//!   thread in about one of ten runs of `wake 1e3`: the one that came while the task was being polled.
+//! * **Hangs.** A process that takes twenty seconds is ended, and a line below the tables says so. compio 0.19 hangs in some runs of
+//!   `wake 1e3`: its loop sleeps, while tasks that the other thread woke were not polled.
 //! * **io_uring.** monoio, compio and glommio are on Linux only. One that does not start on a machine (a container often has no
 //!   io_uring, and glommio locks memory, see `ulimit -l`) is left out, and the line below the tables says why. monoio runs on
 //!   epoll too. All four spawn a task for each child and await them in input order, as tokio's and smol's users do.

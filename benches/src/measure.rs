@@ -11,7 +11,7 @@ use crate::peers::Contender;
 use crate::rows::Row;
 
 /// How long a process may take. It takes seconds at most; one that still runs after this long has lost a wake.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long to measure.
 #[derive(Clone, Copy, PartialEq)]
