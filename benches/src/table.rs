@@ -5,7 +5,7 @@ use crate::peers::Contender;
 use crate::rows::{Kind, Row, Unit};
 
 /// How many columns fit a terminal beside the names.
-const COLUMNS: usize = 8;
+const COLUMNS: usize = 9;
 
 /// One line: a name, and a text for each column.
 type Line = (String, Vec<String>);
