@@ -1,10 +1,12 @@
-//! `cargo bench -p gather-benches`: this project beside its peers, in one table.
+//! `cargo bench -p gather-benches`: this project beside its peers, in tables.
 //!
 //! | argument after `--` | what it does |
 //! |---|---|
 //! | `ready`, `"yield 1e4"`, … | runs the row of that name, or else the rows with that in their names; may be repeated |
 //! | `--quick` | one round of short samples, for CI: shows what broke, not what is a tenth slower |
-//! | `--markdown` | prints the table as the README has it |
+//! | `--markdown` | prints the tables as the README has them |
+//! | `--flat` | the rows that show how our costs grow with the number of children, ours only, in place of the comparison |
+//! | `--report` | runs both, and writes `benches/REPORT.md` with charts in `benches/charts/` |
 //! | `--sample "yield 100" gather` | takes one figure in this process, for a profiler |
 //!
 //! Started by anything but `cargo bench` (`cargo test --all-targets` does that) it is quick.
@@ -28,21 +30,44 @@
 //!   resource of tokio's, so only awaiting their handles spends it; that is part of its cost, as `gather`'s bound on the
 //!   children that it polls at once is part of ours.
 //!
+//! * **Threads.** Where a thread wakes the loop it has a core of its own, if the machine has two. The first core that this process
+//!   may use is the thread's, the last is the loop's.
+//! * **Processor time.** What sleeps is measured in the processor time of its process, helper threads too. Memory is measured in what
+//!   the kernel says that the process had at most. Both have the unit in the table's first corner.
+//! * **Long rows.** A million timers, and what is memory or a count, is measured once in a process, without a warm-up; a million timers
+//!   in three rounds, and with `--quick` only if they are named.
+//! * **Hangs.** A process that takes twenty seconds is ended, and a line below the tables says so. compio 0.19 hangs in some runs of
+//!   `wake 1e3`: its loop sleeps, while tasks that the other thread woke were not polled.
+//! * **io_uring.** monoio, compio and glommio are on Linux only. One that does not start on a machine (a container often has no
+//!   io_uring, and glommio locks memory, see `ulimit -l`) is left out, and the line below the tables says why. monoio runs on
+//!   epoll too. All four spawn a task for each child and await them in input order, as tokio's and smol's users do.
+//!
 //! Read on in `rows.rs` (what is measured), `peers.rs` (with what), `measure.rs` (how).
 
 mod chain;
+mod charts;
+mod failing;
 mod hand;
+mod hand_timers;
 mod joins;
+mod limit;
 mod machine;
 mod measure;
+mod memory;
+mod mutexes;
+mod nested;
 mod peers;
 mod ready;
+mod remote;
+mod report;
 mod rows;
+mod sleeps;
 mod spawning;
 mod table;
+mod timeouts;
 mod yields;
 
-use measure::{Effort, Figures};
+use measure::{Cores, Effort, Figures};
 use peers::Contender;
 use rows::Row;
 
@@ -50,12 +75,25 @@ use rows::Row;
 struct Arguments {
     /// Names of rows, or parts of them; empty for all.
     filters: Vec<String>,
-    /// Whether to print the table for a README.
+    /// Whether to print the tables for a README.
     markdown: bool,
+    /// Whether to run the rows that show how costs grow.
+    flat: bool,
+    /// Whether to run those too and to write it all to `REPORT.md`, with charts.
+    report: bool,
     /// How long to measure.
     effort: Effort,
-    /// Set in a process that this program started: the one row and contender to sample.
-    sample: Option<(Row, Contender)>,
+    /// Set in a process that this program started: what it is to do.
+    errand: Option<Errand>,
+}
+
+/// What a process does that this program started.
+#[derive(Clone, Copy)]
+enum Errand {
+    /// Sample one row with one contender.
+    Sample(Row, Contender),
+    /// See whether a contender starts here.
+    Start(Contender),
 }
 
 impl Arguments {
@@ -63,22 +101,33 @@ impl Arguments {
     fn parse() -> Result<Self, String> {
         let by_cargo_bench = std::env::args().any(|argument| argument == "--bench");
         let effort = if by_cargo_bench { Effort::Full } else { Effort::Quick };
-        let mut arguments = Self { filters: Vec::new(), markdown: false, effort, sample: None };
+        let mut arguments =
+            Self { filters: Vec::new(), markdown: false, flat: false, report: false, effort, errand: None };
         let mut rest = std::env::args().skip(1);
         while let Some(argument) = rest.next() {
             match argument.as_str() {
                 "--bench" => {}
                 "--quick" => arguments.effort = Effort::Quick,
                 "--markdown" => arguments.markdown = true,
+                "--flat" => arguments.flat = true,
+                "--report" => arguments.report = true,
                 "--sample" => {
                     let row = rest.next().and_then(|name| Row::named(&name));
                     let contender = rest.next().and_then(|name| Contender::named(&name));
-                    let both =
+                    let (row, contender) =
                         row.zip(contender).ok_or("--sample takes the names of a row and a contender")?;
-                    arguments.sample = Some(both);
+                    arguments.errand = Some(Errand::Sample(row, contender));
+                }
+                "--start" => {
+                    let contender = rest.next().and_then(|name| Contender::named(&name));
+                    arguments.errand = contender.map(Errand::Start);
+                }
+                "--helpers-on" => {
+                    let core = rest.next().and_then(|core| core.parse().ok());
+                    machine::set_helper_core(core.ok_or("--helpers-on takes the number of a core")?);
                 }
                 flag if flag.starts_with('-') => {
-                    return Err(format!("{flag} is none of --quick, --markdown, --sample"));
+                    return Err(format!("{flag} is none of --quick, --markdown, --flat, --report, --sample"));
                 }
                 _ => arguments.filters.push(argument),
             }
@@ -86,31 +135,66 @@ impl Arguments {
         Ok(arguments)
     }
 
+    /// The rows that were asked for.
+    fn rows(&self) -> Vec<Row> {
+        let mut rows: Vec<Row> = if self.flat { Row::flat().collect() } else { Row::all().collect() };
+        rows.retain(|&row| self.chose(row));
+        for named in self.filters.iter().filter_map(|filter| Row::named(filter)) {
+            if !rows.contains(&named) {
+                rows.push(named); // one of those of `--flat`
+            }
+        }
+        rows
+    }
+
     /// Whether `row` was asked for.
     fn chose(&self, row: Row) -> bool {
+        if self.filters.is_empty() {
+            return self.effort == Effort::Full || !row.is_long();
+        }
         // "yield 1" is a name; it does not ask for "yield 100" too.
-        let names_it = |filter: &String| match Row::named(filter) {
+        self.filters.iter().any(|filter| match Row::named(filter) {
             Some(named) => named == row,
             None => row.to_string().contains(filter),
-        };
-        self.filters.is_empty() || self.filters.iter().any(names_it)
+        })
     }
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments = Arguments::parse()?;
-    if let Some((row, contender)) = arguments.sample {
-        println!("{}", measure::median_sample(row, contender, arguments.effort));
-        return Ok(());
+    match arguments.errand {
+        Some(Errand::Sample(row, contender)) if !row.suits(contender) => {
+            return Err(format!("{} cannot do {row}", contender.name()).into());
+        }
+        Some(Errand::Sample(row, contender)) => {
+            println!("{}", measure::median_sample(row, contender, arguments.effort));
+            return Ok(());
+        }
+        Some(Errand::Start(contender)) => {
+            contender.start();
+            return Ok(());
+        }
+        None => {}
     }
-    let rows: Vec<Row> = Row::all().filter(|&row| arguments.chose(row)).collect();
+    let rows = arguments.rows();
     if rows.is_empty() {
         return Err(format!("no row has a name with any of {:?} in it", arguments.filters).into());
     }
-    let core = machine::pinned_core();
-    println!("{}", machine::describe(core));
-    let figures = Figures::collect(&rows, arguments.effort, core)?;
+    let loops = machine::pinned_core();
+    let cores = Cores { loops, helpers: machine::helper_core(loops) };
+    let machine = machine::describe(cores);
+    println!("{machine}");
+    let contenders = if arguments.flat { &[Contender::Ours] } else { Contender::ALL };
+    let figures = Figures::collect(&rows, contenders, arguments.effort, cores)?;
     print!("{}", if arguments.markdown { table::markdown(&figures) } else { table::plain(&figures) });
-    println!("\n{}", figures.spread());
+    println!("{}", figures.spread());
+    figures.remarks().iter().for_each(|remark| println!("{remark}"));
+    if arguments.report {
+        let mut rows: Vec<Row> = Row::flat().collect();
+        rows.retain(|row| arguments.effort == Effort::Full || !row.is_long());
+        let flat = Figures::collect(&rows, &[Contender::Ours], arguments.effort, cores)?;
+        report::write(&figures, &flat, &machine)?;
+        println!("written to benches/REPORT.md and benches/charts/");
+    }
     Ok(())
 }

@@ -11,6 +11,7 @@
 //! | ready | [`InPlace`]: the futures in a `Vec`, polled where they lie, with a waker that does nothing |
 //! | yield, chain | [`ReadyQueue`]: the same, and a first-in-first-out queue of the indices that were woken |
 //! | spawn | [`BoxedQueue`]: one boxed future in a queue, its output in a slot |
+//! | sleep, late | `hand_timers.rs`: a binary heap of deadlines |
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -19,7 +20,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
-use crate::peers::{Child, Gathers, Spawns};
+use crate::peers::{Child, Executor, Gathers, Spawns};
 use crate::spawning;
 
 /// Polls the futures in turn, where they lie, until all have ended.
@@ -29,11 +30,13 @@ use crate::spawning;
 /// compiler makes straight code of it, takes 1.0 ns; but that gathers nothing.)
 pub(crate) struct InPlace;
 
-impl Gathers for InPlace {
+impl Executor for InPlace {
     fn new(_children: usize) -> Self {
         Self
     }
+}
 
+impl Gathers for InPlace {
     async fn gather(&self, children: impl Iterator<Item = impl Child>) -> Vec<u64> {
         let mut children: Vec<_> = children.map(Some).collect();
         let mut outputs = vec![None; children.len()];
@@ -78,11 +81,13 @@ impl Wake for PushIndex {
     }
 }
 
-impl Gathers for ReadyQueue {
+impl Executor for ReadyQueue {
     fn new(children: usize) -> Self {
         Self { wakers: (0..children).map(|index| Waker::from(Arc::new(PushIndex(index)))).collect() }
     }
+}
 
+impl Gathers for ReadyQueue {
     async fn gather(&self, children: impl Iterator<Item = impl Child>) -> Vec<u64> {
         let mut children: Vec<_> = children.collect();
         let mut outputs = vec![0; children.len()];
@@ -147,11 +152,13 @@ impl BoxedQueue {
     }
 }
 
-impl Spawns for BoxedQueue {
-    fn new() -> Self {
+impl Executor for BoxedQueue {
+    fn new(_children: usize) -> Self {
         Self
     }
+}
 
+impl Spawns for BoxedQueue {
     fn spawn_in_root(&self, count: u64) -> u64 {
         Self::run(Self::spawn_each(count))
     }

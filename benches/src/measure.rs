@@ -1,11 +1,17 @@
 //! How it is measured: a process for each figure, the processes in interleaved rounds, medians of medians.
 
 use std::error::Error;
+use std::io::Read as _;
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::peers::Contender;
 use crate::rows::Row;
+
+/// How long a process may take. It takes seconds at most; one that still runs after this long has lost a wake.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long to measure.
 #[derive(Clone, Copy, PartialEq)]
@@ -22,9 +28,14 @@ impl Effort {
         if self == Self::Full { "--bench" } else { "--quick" }
     }
 
-    /// How many times every contender is asked.
+    /// How many rounds there are.
     fn rounds(self) -> usize {
         if self == Self::Full { 5 } else { 1 }
+    }
+
+    /// How many of them ask for `row`. Three are enough where each takes seconds.
+    fn rounds_of(self, row: Row) -> usize {
+        if row.is_long() { self.rounds().min(3) } else { self.rounds() }
     }
 
     /// How long one process goes on taking samples. Fairly arbitrary: dozens of samples of most rows.
@@ -34,9 +45,12 @@ impl Effort {
 }
 
 /// Does `row`'s work with `contender` in this process: one warm-up, then samples until the time is up, at least one. Gives their
-/// median, in nanoseconds for one operation.
+/// median, in the row's unit. Rows that are measured [`once`](Row::once) have one sample and no warm-up.
 pub(crate) fn median_sample(row: Row, contender: Contender, effort: Effort) -> f64 {
     let mut sample = row.sampler(contender);
+    if row.once() {
+        return sample();
+    }
     sample();
     let start = Instant::now();
     let mut samples = vec![sample()];
@@ -46,12 +60,23 @@ pub(crate) fn median_sample(row: Row, contender: Contender, effort: Effort) -> f
     median(samples)
 }
 
-/// Every figure of the table.
+/// Where the measuring processes run.
+#[derive(Clone, Copy)]
+pub(crate) struct Cores {
+    /// The core of the loops; `None` if nothing can be pinned.
+    pub(crate) loops: Option<usize>,
+    /// The core of the threads that wake them; `None` if there is no other.
+    pub(crate) helpers: Option<usize>,
+}
+
+/// Every figure of the tables.
 pub(crate) struct Figures {
     /// The rows that were asked for.
     pub(crate) rows: Vec<Row>,
     /// For each row and contender that suit each other, what each round measured.
     cells: Vec<Cell>,
+    /// Who cannot start on this machine, and why.
+    absent: Vec<(Contender, String)>,
 }
 
 /// One row with one contender.
@@ -60,46 +85,87 @@ struct Cell {
     row: Row,
     /// By whom.
     contender: Contender,
-    /// What each round measured: nanoseconds for one operation.
+    /// What each round measured, in the row's unit.
     rounds: Vec<f64>,
+    /// In how many rounds the process hung. These have no figure.
+    hangs: usize,
 }
 
 impl Figures {
-    /// Asks every contender for every row, round after round, each time in a new process on `core`.
-    pub(crate) fn collect(rows: &[Row], effort: Effort, core: Option<usize>) -> Result<Self, Box<dyn Error>> {
+    /// Asks every one of `contenders` for every row, round after round, each time in a new process.
+    pub(crate) fn collect(
+        rows: &[Row],
+        contenders: &[Contender],
+        effort: Effort,
+        cores: Cores,
+    ) -> Result<Self, Box<dyn Error>> {
+        let mut absent = Vec::new();
+        let mut present = Vec::new();
+        for &contender in contenders {
+            match contender.needs_io_uring().then(|| try_start(contender)).transpose()?.flatten() {
+                Some(reason) => absent.push((contender, reason)),
+                None => present.push(contender),
+            }
+        }
         let mut cells = Vec::new();
         for &row in rows {
-            let suited = Contender::ALL.into_iter().filter(|&contender| row.suits(contender));
-            cells.extend(suited.map(|contender| Cell { row, contender, rounds: Vec::new() }));
+            let suited = present.iter().filter(|&&contender| row.suits(contender));
+            cells.extend(suited.map(|&contender| Cell { row, contender, rounds: Vec::new(), hangs: 0 }));
         }
         for round in 1..=effort.rounds() {
             eprintln!("round {round} of {}", effort.rounds());
-            for cell in &mut cells {
-                let figure = sample_in_a_process(cell.row, cell.contender, effort, core)?;
-                cell.rounds.push(figure);
+            for cell in cells.iter_mut().filter(|cell| round <= effort.rounds_of(cell.row)) {
+                match sample_in_a_process(cell.row, cell.contender, effort, cores)? {
+                    Some(figure) => cell.rounds.push(figure),
+                    None => cell.hangs += 1,
+                }
             }
         }
-        Ok(Self { rows: rows.to_vec(), cells })
+        Ok(Self { rows: rows.to_vec(), cells, absent })
     }
 
-    /// The figure of `contender` in `row`, if it has one: nanoseconds for one operation.
+    /// The figure of `contender` in `row`, if it has one.
     pub(crate) fn get(&self, row: Row, contender: Contender) -> Option<f64> {
-        let cell = self.cells.iter().find(|cell| cell.row == row && cell.contender == contender)?;
-        Some(median(cell.rounds.clone()))
+        Some(median(self.cell(row, contender)?.rounds.clone()))
     }
 
-    /// The least figure in `row` of the contenders that `among` chooses.
-    pub(crate) fn best(&self, row: Row, among: impl Fn(Contender) -> bool) -> Option<f64> {
-        let chosen = Contender::ALL.into_iter().filter(|&contender| among(contender));
-        chosen.filter_map(|contender| self.get(row, contender)).min_by(f64::total_cmp)
+    /// How far the rounds of `contender` in `row` lie from their median, as a part of it, if there was more than one.
+    pub(crate) fn spread_of(&self, row: Row, contender: Contender) -> Option<f64> {
+        self.cell(row, contender).filter(|cell| cell.rounds.len() > 1).map(Cell::spread)
+    }
+
+    /// What the rounds measured, if there is something.
+    fn cell(&self, row: Row, contender: Contender) -> Option<&Cell> {
+        let measured = |cell: &&Cell| !cell.rounds.is_empty();
+        self.cells.iter().filter(measured).find(|cell| cell.row == row && cell.contender == contender)
+    }
+
+    /// A sentence for each contender that is left out, and for each process that hung.
+    pub(crate) fn remarks(&self) -> Vec<String> {
+        let absent = self.absent.iter();
+        let absent = absent.map(|(contender, reason)| format!("{} is left out: {reason}", contender.name()));
+        let hung = self.cells.iter().filter(|cell| cell.hangs > 0).map(|cell| {
+            let (name, rounds) = (cell.contender.name(), cell.hangs + cell.rounds.len());
+            format!("{name} hung in `{}`, in {} of {rounds} rounds, and was ended", cell.row, cell.hangs)
+        });
+        absent.chain(hung).collect()
+    }
+
+    /// The least figure in `row` of the contenders that `among` chooses, and whose it is.
+    pub(crate) fn best(&self, row: Row, among: impl Fn(Contender) -> bool) -> Option<(Contender, f64)> {
+        let chosen = Contender::ALL.iter().copied().filter(|&contender| among(contender));
+        chosen
+            .filter_map(|contender| Some((contender, self.get(row, contender)?)))
+            .min_by(|a, b| a.1.total_cmp(&b.1))
     }
 
     /// A sentence on how far to trust a figure: how far the rounds lie from their median.
     pub(crate) fn spread(&self) -> String {
-        if self.cells.iter().all(|cell| cell.rounds.len() == 1) {
+        if self.cells.iter().all(|cell| cell.rounds.len() <= 1) {
             return "one round: nothing here says how far to trust a figure".to_owned();
         }
-        let mut spreads: Vec<(f64, &Cell)> = self.cells.iter().map(|cell| (cell.spread(), cell)).collect();
+        let measured = self.cells.iter().filter(|cell| !cell.rounds.is_empty());
+        let mut spreads: Vec<(f64, &Cell)> = measured.map(|cell| (cell.spread(), cell)).collect();
         spreads.sort_by(|a, b| a.0.total_cmp(&b.0));
         let (usual, _) = spreads[spreads.len() / 2];
         let (worst, cell) = spreads[spreads.len() - 1];
@@ -117,19 +183,33 @@ impl Cell {
     /// The median distance of a round from the median, as a part of it.
     fn spread(&self) -> f64 {
         let middle = median(self.rounds.clone());
-        median(self.rounds.iter().map(|round| (round - middle).abs() / middle).collect())
+        median(
+            self.rounds.iter().map(|round| (round - middle).abs() / middle.max(f64::MIN_POSITIVE)).collect(),
+        )
     }
 }
 
-/// Starts this program again, to do one row's work with one contender, and reads the figure that it prints.
+/// Starts this program again, to start `contender` and no more. Gives the reason if that cannot start here.
+fn try_start(contender: Contender) -> Result<Option<String>, Box<dyn Error>> {
+    let mut command = Command::new(std::env::current_exe()?);
+    let output = command.args(["--start", contender.name()]).output()?;
+    if output.status.success() {
+        return Ok(None);
+    }
+    let printed = String::from_utf8_lossy(&output.stderr);
+    let reason = printed.lines().find(|line| line.contains("a runtime starts")).unwrap_or("it did not start");
+    Ok(Some(reason.to_owned()))
+}
+
+/// Starts this program again, to do one row's work with one contender, and reads the figure that it prints. `None` if it hangs.
 fn sample_in_a_process(
     row: Row,
     contender: Contender,
     effort: Effort,
-    core: Option<usize>,
-) -> Result<f64, Box<dyn Error>> {
+    cores: Cores,
+) -> Result<Option<f64>, Box<dyn Error>> {
     let program = std::env::current_exe()?;
-    let mut command = match core {
+    let mut command = match cores.loops {
         Some(core) => {
             let mut taskset = Command::new("taskset");
             taskset.arg("--cpu-list").arg(core.to_string()).arg(program);
@@ -137,13 +217,27 @@ fn sample_in_a_process(
         }
         None => Command::new(program),
     };
-    command.args([effort.argument(), "--sample", &row.to_string(), contender.name()]);
-    let output = command.stderr(Stdio::inherit()).output()?;
-    let printed = String::from_utf8(output.stdout)?;
-    printed
-        .trim()
-        .parse()
-        .map_err(|_| format!("{} did not finish {row}: {}", contender.name(), output.status).into())
+    command.arg(effort.argument());
+    if let Some(core) = cores.helpers {
+        command.args(["--helpers-on", &core.to_string()]);
+    }
+    command.args(["--sample", &row.to_string(), contender.name()]);
+    let mut process = command.stdout(Stdio::piped()).spawn()?;
+    let mut stdout = process.stdout.take().expect("it is piped");
+    let (sender, printed) = mpsc::channel();
+    thread::spawn(move || {
+        let mut text = String::new();
+        let read = stdout.read_to_string(&mut text).map(|_| text);
+        drop(sender.send(read)); // nobody listens if the time was up
+    });
+    let Ok(printed) = printed.recv_timeout(PATIENCE) else {
+        process.kill()?;
+        process.wait()?;
+        return Ok(None);
+    };
+    let (printed, status) = (printed?, process.wait()?);
+    let figure = printed.trim().parse();
+    figure.map(Some).map_err(|_| format!("{} did not finish {row}: {status}", contender.name()).into())
 }
 
 /// The middle one. Of an even number, the upper of the two.

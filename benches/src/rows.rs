@@ -1,11 +1,18 @@
 //! What is measured: the rows of the comparison, by name.
+//!
+//! A row is a variant of [`Row`], a place in [`Row::all`], a kind (its table and its unit), who suits it, its sampler and its heading: a
+//! line each. The work stands in a file of its own, which says what it is and why it is fair.
 
 use std::fmt;
+use std::process::Command;
+use std::time::Instant;
 
 use crate::peers::Contender;
-use crate::{chain, joins, ready, spawning, yields};
+use crate::{
+    chain, failing, joins, limit, memory, mutexes, nested, ready, remote, sleeps, spawning, timeouts, yields,
+};
 
-/// One kind of work at one size. Each has its figure in nanoseconds for one operation.
+/// One kind of work at one size.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Row {
     /// Gather this many futures that are ready at once: `ready.rs`.
@@ -16,8 +23,34 @@ pub(crate) enum Row {
     Chain(usize),
     /// Join three futures of different types, each of which yields so often: `joins.rs`.
     Join(usize),
+    /// Gathers in gathers, so deep: `nested.rs`.
+    Nested(u32),
+    /// This many children pass through one mutex: `mutexes.rs`.
+    Mutex(usize),
+    /// One of this many children fails: `failing.rs`.
+    Failing(usize),
+    /// Ready children under a limit: `limit.rs`.
+    Limit,
+    /// The same, and how often it allocates.
+    Allocations,
     /// From here, spawn one task and await it: `spawning.rs`.
     Spawn(Origin),
+    /// Spawn this many tasks and await them: `spawning.rs`.
+    SpawnMany(usize),
+    /// Another thread and the loop wake each other in turn: `remote.rs`.
+    RoundTrip,
+    /// Another thread wakes each of this many children over and over: `remote.rs`.
+    Wake(usize),
+    /// This many time limits at once that do not run out, or 1 after another: `timeouts.rs`.
+    Timeout(usize),
+    /// Gather this many sleeps: `sleeps.rs`.
+    Sleep(usize),
+    /// How late they end.
+    Late(usize),
+    /// The memory of this many sleeping children: `memory.rs`.
+    Asleep(usize),
+    /// The memory of this many tasks that wait for ever: `memory.rs`.
+    IdleTask(usize),
 }
 
 /// Who spawns.
@@ -29,39 +62,225 @@ pub(crate) enum Origin {
     Task,
 }
 
+/// What a figure counts.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum Unit {
+    /// Of time: the clock's, or the processor's where the row says so.
+    Nanoseconds,
+    /// Of time.
+    Microseconds,
+    /// Of resident memory.
+    Bytes,
+    /// Of allocations.
+    Count,
+}
+
+impl Unit {
+    /// Every unit.
+    pub(crate) const ALL: [Self; 4] = [Self::Nanoseconds, Self::Microseconds, Self::Bytes, Self::Count];
+
+    /// As it stands behind a figure.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Nanoseconds => "ns",
+            Self::Microseconds => "µs",
+            Self::Bytes => "bytes",
+            Self::Count => "allocations",
+        }
+    }
+
+    /// What a chart of it shows.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Nanoseconds => "nanoseconds for one operation",
+            Self::Microseconds => "lateness of a sleep, p99, in microseconds",
+            Self::Bytes => "bytes of memory for each that waits",
+            Self::Count => "allocations for 512,000 children",
+        }
+    }
+
+    /// What the file of a chart is called.
+    pub(crate) fn file_name(self) -> &'static str {
+        match self {
+            Self::Nanoseconds => "nanoseconds",
+            Self::Microseconds => "lateness",
+            Self::Bytes => "memory",
+            Self::Count => "allocations",
+        }
+    }
+}
+
+/// Rows that stand in one table: a kind of work, in one unit.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Kind {
+    /// Wakes and polls of one gather.
+    Gathering,
+    /// What a gather does beside.
+    Shapes,
+    /// How often it allocates.
+    Allocations,
+    /// Tasks, and wakes from other threads.
+    Tasks,
+    /// What timers cost.
+    Timers,
+    /// How late they are.
+    Lateness,
+    /// What waits in memory.
+    Memory,
+}
+
+impl Kind {
+    /// Every kind, in the order of the tables.
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Gathering,
+        Self::Shapes,
+        Self::Allocations,
+        Self::Tasks,
+        Self::Timers,
+        Self::Lateness,
+        Self::Memory,
+    ];
+
+    /// What stands in the table's first corner.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Gathering => "gather, ns each",
+            Self::Shapes => "shapes, ns each",
+            Self::Allocations => "allocations in all",
+            Self::Tasks => "tasks and threads, ns",
+            Self::Timers => "timers, cpu ns each",
+            Self::Lateness => "lateness p99, µs",
+            Self::Memory => "memory, bytes each",
+        }
+    }
+}
+
 impl Row {
-    /// Every row, in the order of the table.
+    /// Every row of the comparison, in the order of the tables.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
-        let ready = [100, 10_000, 1_000_000].map(Self::Ready);
-        let yields = [1, 100, 10_000].map(Self::Yield);
-        let chain = [10, 1_000, 100_000].map(Self::Chain);
-        let join = [0, 1, 10].map(Self::Join);
-        let spawn = [Origin::Root, Origin::Task].map(Self::Spawn);
-        ready.into_iter().chain(yields).chain(chain).chain(join).chain(spawn)
+        let rows: [&'static [Self]; 14] = [
+            &[Self::Ready(100), Self::Ready(10_000), Self::Ready(1_000_000)],
+            &[Self::Yield(1), Self::Yield(100), Self::Yield(10_000)],
+            &[Self::Chain(10), Self::Chain(1_000), Self::Chain(100_000)],
+            &[Self::Join(0), Self::Join(1), Self::Join(10)],
+            &[Self::Nested(5)],
+            &[Self::Mutex(1_000), Self::Mutex(10_000)],
+            &[Self::Failing(100)],
+            &[Self::Limit, Self::Allocations],
+            &[Self::Spawn(Origin::Root), Self::Spawn(Origin::Task)],
+            &[Self::RoundTrip, Self::Wake(1_000)],
+            &[Self::Timeout(1), Self::Timeout(1_000_000)],
+            &[Self::Sleep(100_000), Self::Sleep(1_000_000)],
+            &[Self::Late(100_000), Self::Late(1_000_000)],
+            &[Self::Asleep(1_000_000), Self::IdleTask(100_000)],
+        ];
+        rows.into_iter().flatten().copied()
+    }
+
+    /// The rows that show how a cost grows with the number of children, from 10 to ten million: ours only, run with `--flat`. The
+    /// kernel counts memory too coarsely for few children, so that begins with 1e4.
+    pub(crate) fn flat() -> impl Iterator<Item = Self> {
+        let sizes = (1..=7).map(|exponent| 10_usize.pow(exponent));
+        sizes.flat_map(|size| {
+            let asleep = (size >= 10_000).then_some(Self::Asleep(size));
+            [Self::Ready, Self::Yield, Self::Chain, Self::SpawnMany, Self::Timeout]
+                .map(|row| row(size))
+                .into_iter()
+                .chain(asleep)
+        })
     }
 
     /// The row with this name.
     pub(crate) fn named(name: &str) -> Option<Self> {
-        Self::all().find(|row| row.to_string() == name)
+        Self::all().chain(Self::flat()).find(|row| row.to_string() == name)
     }
 
     /// Whether `contender` can do this work. What is only a future cannot spawn, and few have a macro that joins.
     pub(crate) fn suits(self, contender: Contender) -> bool {
         match self {
-            Self::Spawn(_) => contender.spawns(),
+            Self::Ready(_) | Self::Yield(_) | Self::Chain(_) => true,
             Self::Join(_) => contender.joins().is_some(),
-            _ => true,
+            Self::Nested(_) | Self::Mutex(_) | Self::RoundTrip | Self::Wake(_) => contender.gathers_any(),
+            Self::Failing(_) => contender.fails_fast(),
+            Self::Limit | Self::Allocations => limit::runner(contender.name()).is_some(),
+            Self::Spawn(_) => contender.spawns(),
+            Self::Timeout(_) => contender.times_out(),
+            Self::Sleep(_) | Self::Late(_) => contender.sleeps(),
+            Self::Asleep(_) => contender.times_out() && cfg!(target_os = "linux"),
+            Self::IdleTask(_) => contender.has_local_tasks() && cfg!(target_os = "linux"),
+            Self::SpawnMany(_) => contender == Contender::Ours,
         }
     }
 
-    /// The closure that takes one sample with `contender`: nanoseconds for one operation. What it makes first is not measured.
+    /// The closure that takes one sample with `contender`: a figure in the row's unit. What it makes first is not measured.
     pub(crate) fn sampler(self, contender: Contender) -> Box<dyn FnMut() -> f64> {
         match self {
             Self::Ready(children) => ready::sampler(contender, children),
             Self::Yield(children) => yields::sampler(contender, children),
             Self::Chain(children) => chain::sampler(contender, children),
             Self::Join(yields) => joins::sampler(contender, yields),
+            Self::Nested(depth) => nested::sampler(contender, depth),
+            Self::Mutex(children) => mutexes::sampler(contender, children),
+            Self::Failing(children) => failing::sampler(contender, children),
+            Self::Limit => limit_sampler(contender),
+            Self::Allocations => allocation_sampler(contender),
             Self::Spawn(origin) => spawning::sampler(contender, origin),
+            Self::SpawnMany(tasks) => spawning::many_sampler(contender, tasks),
+            Self::RoundTrip => remote::round_trip_sampler(contender),
+            Self::Wake(children) => remote::wake_sampler(contender, children),
+            Self::Timeout(children) => timeouts::sampler(contender, children),
+            Self::Sleep(children) => sleeps::cost_sampler(contender, children),
+            Self::Late(children) => sleeps::lateness_sampler(contender, children),
+            Self::Asleep(children) => memory::asleep_sampler(contender, children),
+            Self::IdleTask(tasks) => memory::idle_sampler(contender, tasks),
+        }
+    }
+
+    /// Which table it stands in.
+    pub(crate) fn kind(self) -> Kind {
+        match self {
+            Self::Ready(_) | Self::Yield(_) | Self::Chain(_) => Kind::Gathering,
+            Self::Join(_) | Self::Nested(_) | Self::Mutex(_) | Self::Failing(_) | Self::Limit => Kind::Shapes,
+            Self::Allocations => Kind::Allocations,
+            Self::Spawn(_) | Self::SpawnMany(_) | Self::RoundTrip | Self::Wake(_) => Kind::Tasks,
+            Self::Timeout(_) | Self::Sleep(_) => Kind::Timers,
+            Self::Late(_) => Kind::Lateness,
+            Self::Asleep(_) | Self::IdleTask(_) => Kind::Memory,
+        }
+    }
+
+    /// What its figures count.
+    pub(crate) fn unit(self) -> Unit {
+        match self.kind() {
+            Kind::Memory => Unit::Bytes,
+            Kind::Allocations => Unit::Count,
+            Kind::Lateness => Unit::Microseconds,
+            _ => Unit::Nanoseconds,
+        }
+    }
+
+    /// Whether a process takes one sample of it, without a warm-up: the peak of memory has no second time, and counts are the same
+    /// each time. A million timers take seconds; there the first touch of the memory is in the figure, for everybody.
+    pub(crate) fn once(self) -> bool {
+        matches!(self.unit(), Unit::Bytes | Unit::Count) || self.is_long()
+    }
+
+    /// Whether it takes a second or more with some peer. `--quick` leaves it out unless it is named.
+    pub(crate) fn is_long(self) -> bool {
+        let timers = match self {
+            Self::Timeout(n) | Self::Sleep(n) | Self::Late(n) | Self::Asleep(n) => n,
+            Self::Ready(n) | Self::Yield(n) | Self::Chain(n) | Self::SpawnMany(n) if n > 1_000_000 => n,
+            _ => 0,
+        };
+        timers >= 1_000_000
+    }
+
+    /// How many children or tasks there are, where it is one work at growing sizes.
+    pub(crate) fn size(self) -> Option<usize> {
+        match self {
+            Self::Ready(n) | Self::Yield(n) | Self::Chain(n) | Self::SpawnMany(n) => Some(n),
+            Self::Timeout(n) | Self::Sleep(n) | Self::Late(n) | Self::Asleep(n) => Some(n),
+            _ => None,
         }
     }
 
@@ -72,8 +291,21 @@ impl Row {
             Self::Yield(children) => ("yield", power_of_ten(children)),
             Self::Chain(children) => ("chain", power_of_ten(children)),
             Self::Join(yields) => ("join", yields.to_string()),
+            Self::Nested(depth) => ("nested", depth.to_string()),
+            Self::Mutex(children) => ("mutex", power_of_ten(children)),
+            Self::Failing(children) => ("failing", power_of_ten(children)),
+            Self::Limit => ("limit", "256".to_owned()),
+            Self::Allocations => ("allocs", "256".to_owned()),
             Self::Spawn(Origin::Root) => ("spawn", "root".to_owned()),
             Self::Spawn(Origin::Task) => ("spawn", "task".to_owned()),
+            Self::SpawnMany(tasks) => ("tasks", power_of_ten(tasks)),
+            Self::RoundTrip => ("round", "trip".to_owned()),
+            Self::Wake(children) => ("wake", power_of_ten(children)),
+            Self::Timeout(children) => ("timeout", power_of_ten(children)),
+            Self::Sleep(children) => ("sleep", power_of_ten(children)),
+            Self::Late(children) => ("late", power_of_ten(children)),
+            Self::Asleep(children) => ("asleep", power_of_ten(children)),
+            Self::IdleTask(tasks) => ("idle task", power_of_ten(tasks)),
         }
     }
 }
@@ -83,6 +315,25 @@ impl fmt::Display for Row {
         let (work, size) = self.heading();
         write!(formatter, "{work} {size}")
     }
+}
+
+/// Takes the time of `limit.rs`.
+fn limit_sampler(contender: Contender) -> Box<dyn FnMut() -> f64> {
+    let mut run = limit::runner(contender.name()).expect("it has a limit");
+    Box::new(move || {
+        let start = Instant::now();
+        run();
+        start.elapsed().as_nanos() as f64 / limit::CHILDREN as f64
+    })
+}
+
+/// Starts the program that counts the allocations of `limit.rs`.
+fn allocation_sampler(contender: Contender) -> Box<dyn FnMut() -> f64> {
+    Box::new(move || {
+        let output = Command::new(env!("CARGO_BIN_EXE_counting")).arg(contender.name()).output();
+        let printed = output.expect("cargo has built it").stdout;
+        String::from_utf8_lossy(&printed).trim().parse().expect("it prints a number")
+    })
 }
 
 /// 1, 10, 100, and then 1e3, 1e4, … Every size here is a power of ten.

@@ -12,7 +12,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use crate::peers::Contender;
+use crate::peers::tasks::Runtime;
+use crate::peers::{Contender, TaskWork};
 use crate::rows::Origin;
 
 /// How many tasks a sample has.
@@ -28,6 +29,35 @@ pub(crate) fn sampler(contender: Contender, origin: Origin) -> Box<dyn FnMut() -
         assert_eq!(sum, TASKS * (TASKS - 1) / 2);
         took.as_nanos() as f64 / TASKS as f64
     })
+}
+
+/// The closure that takes one sample of the row that grows: `tasks` at once, awaited in order.
+pub(crate) fn many_sampler(contender: Contender, tasks: usize) -> Box<dyn FnMut() -> f64> {
+    contender.tasking(Many { tasks })
+}
+
+/// The row that grows.
+#[derive(Clone, Copy)]
+struct Many {
+    /// How many tasks there are at once.
+    tasks: usize,
+}
+
+impl TaskWork for Many {
+    fn sample<R: Runtime>(self, runtime: &R) -> f64 {
+        let repetitions = (TASKS as usize).div_ceil(self.tasks);
+        runtime.block_on(async {
+            let start = Instant::now();
+            for _ in 0..repetitions {
+                let tasks: Vec<_> =
+                    (0..black_box(self.tasks as u64)).map(|number| runtime.spawn(Job(number))).collect();
+                for task in tasks {
+                    black_box(R::joined(task.await));
+                }
+            }
+            start.elapsed().as_nanos() as f64 / (self.tasks * repetitions) as f64
+        })
+    }
 }
 
 /// Calls `spawn_and_await` `count` times, one after the other, and gives the sum of the outputs.

@@ -1,31 +1,43 @@
-//! The table: a line for each contender, a column for each row of work, and below it what the figures come to.
+//! The tables: one for each kind of work, a line for each contender, a column for each row, and below it what the figures come to.
 
 use crate::measure::Figures;
 use crate::peers::Contender;
+use crate::rows::{Kind, Row, Unit};
+
+/// How many columns fit a terminal beside the names.
+const COLUMNS: usize = 9;
 
 /// One line: a name, and a text for each column.
 type Line = (String, Vec<String>);
 
-/// The table for a terminal.
+/// The tables for a terminal.
 pub(crate) fn plain(figures: &Figures) -> String {
-    let headings: Vec<(&str, String)> = figures.rows.iter().map(|row| row.heading()).collect();
-    let lines = [
-        ("".to_owned(), headings.iter().map(|(work, _)| (*work).to_owned()).collect()),
-        ("ns for one operation".to_owned(), headings.into_iter().map(|(_, size)| size).collect()),
-    ];
-    let rule = "─".repeat(24 + 9 * figures.rows.len());
-    let mut text = lines.iter().map(aligned).collect::<String>();
-    text += &format!("{rule}\n{}", contenders(figures).iter().map(aligned).collect::<String>());
-    text += &format!("{rule}\n{}", ratios(figures).iter().map(aligned).collect::<String>());
+    let mut text = String::new();
+    for rows in groups(figures) {
+        let (works, sizes) =
+            rows.iter().map(|row| row.heading()).map(|(work, size)| (work.to_owned(), size)).unzip();
+        let rule = "─".repeat(24 + 10 * rows.len());
+        text += &aligned(&(String::new(), works));
+        text += &aligned(&(rows[0].kind().title().to_owned(), sizes));
+        for lines in [contenders(figures, &rows), ratios(figures, &rows)] {
+            text += &format!("{rule}\n{}", lines.iter().map(aligned).collect::<String>());
+        }
+        text.push('\n');
+    }
     text
 }
 
-/// The table for a README.
+/// The tables for a README.
 pub(crate) fn markdown(figures: &Figures) -> String {
-    let headings = figures.rows.iter().map(|row| row.to_string()).collect();
-    let mut text = piped(&("ns for one operation".to_owned(), headings));
-    text += &format!("|---|{}\n", "--:|".repeat(figures.rows.len()));
-    for (name, texts) in contenders(figures).into_iter().chain(ratios(figures)) {
+    groups(figures).iter().map(|rows| markdown_of(figures, rows) + "\n").collect()
+}
+
+/// The table of these rows for a README.
+pub(crate) fn markdown_of(figures: &Figures, rows: &[Row]) -> String {
+    let headings = rows.iter().map(|row| row.to_string()).collect();
+    let mut text = piped(&(rows[0].kind().title().to_owned(), headings));
+    text += &format!("|---|{}\n", "--:|".repeat(rows.len()));
+    for (name, texts) in contenders(figures, rows).into_iter().chain(ratios(figures, rows)) {
         let ours = name == Contender::Ours.name();
         let bold = |text: String| if ours { format!("**{text}**") } else { text };
         text += &piped(&(bold(name), texts.into_iter().map(bold).collect()));
@@ -33,46 +45,62 @@ pub(crate) fn markdown(figures: &Figures) -> String {
     text
 }
 
+/// The rows of each table: of one kind, so in one unit, and no more than fit.
+pub(crate) fn groups(figures: &Figures) -> Vec<Vec<Row>> {
+    let mut groups = Vec::new();
+    for kind in Kind::ALL {
+        let rows: Vec<Row> = figures.rows.iter().copied().filter(|row| row.kind() == kind).collect();
+        groups.extend(rows.chunks(COLUMNS).map(<[Row]>::to_vec));
+    }
+    groups
+}
+
 /// A line for each contender that has a figure.
-fn contenders(figures: &Figures) -> Vec<Line> {
+fn contenders(figures: &Figures, rows: &[Row]) -> Vec<Line> {
     let line = |contender: Contender| {
-        let cells: Vec<_> = figures.rows.iter().map(|&row| figures.get(row, contender)).collect();
-        let measured = cells.iter().any(Option::is_some);
-        measured.then(|| (contender.name().to_owned(), cells.into_iter().map(nanoseconds).collect()))
+        let measured = rows.iter().any(|&row| figures.get(row, contender).is_some());
+        let cell = |&row| figures.get(row, contender).map_or("–".to_owned(), |figure| digits(figure, row));
+        measured.then(|| (contender.name().to_owned(), rows.iter().map(cell).collect()))
     };
-    Contender::ALL.into_iter().filter_map(line).collect()
+    Contender::ALL.iter().copied().filter_map(line).collect()
 }
 
 /// What the figures come to.
-fn ratios(figures: &Figures) -> Vec<Line> {
+fn ratios(figures: &Figures, rows: &[Row]) -> Vec<Line> {
     let ours = |row| figures.get(row, Contender::Ours);
-    let line = |name: &str, ratio: &dyn Fn(_) -> Option<f64>| {
-        (name.to_owned(), figures.rows.iter().map(|&row| times(ratio(row))).collect())
+    let line = |name: &str, ratio: &dyn Fn(Row) -> Option<f64>| {
+        (name.to_owned(), rows.iter().map(|&row| times(ratio(row))).collect())
     };
-    vec![
-        line("best peer / gather", &|row| Some(figures.best(row, Contender::is_peer)? / ours(row)?)),
-        line("best tokio / gather", &|row| Some(figures.best(row, Contender::is_tokio)? / ours(row)?)),
+    let best = |row, among: fn(Contender) -> bool| Some(figures.best(row, among)?.1);
+    let lines: [Line; 3] = [
+        line("best peer / gather", &|row| Some(best(row, Contender::is_peer)? / ours(row)?)),
+        line("best tokio / gather", &|row| Some(best(row, Contender::is_tokio)? / ours(row)?)),
         line("gather / floor", &|row| Some(ours(row)? / figures.get(row, Contender::Hand)?)),
-    ]
+    ];
+    lines.into_iter().filter(|(_, texts)| texts.iter().any(|text| text != "–")).collect()
 }
 
 /// A figure with as many digits as mean something.
-fn nanoseconds(figure: Option<f64>) -> String {
-    match figure {
-        Some(figure) if figure < 99.95 => format!("{figure:.1}"),
-        Some(figure) => format!("{figure:.0}"),
-        None => "–".to_owned(),
+pub(crate) fn digits(figure: f64, row: Row) -> String {
+    match row.unit() {
+        Unit::Nanoseconds if figure < 99.95 => format!("{figure:.1}"),
+        Unit::Nanoseconds | Unit::Microseconds | Unit::Bytes | Unit::Count => format!("{figure:.0}"),
     }
 }
 
 /// A ratio.
-fn times(ratio: Option<f64>) -> String {
-    ratio.map_or("–".to_owned(), |ratio| format!("{ratio:.1}×"))
+pub(crate) fn times(ratio: Option<f64>) -> String {
+    match ratio {
+        None => "–".to_owned(),
+        Some(ratio) if ratio >= 99.95 => format!("{ratio:.0}×"),
+        Some(ratio) if ratio >= 9.95 => format!("{ratio:.1}×"),
+        Some(ratio) => format!("{ratio:.2}×"),
+    }
 }
 
 /// A line for a terminal.
 fn aligned((name, texts): &Line) -> String {
-    let cells: String = texts.iter().map(|text| format!("{text:>9}")).collect();
+    let cells: String = texts.iter().map(|text| format!("{text:>10}")).collect();
     format!("{name:<24}{cells}\n")
 }
 

@@ -19,6 +19,9 @@ const YIELDS_PER_SAMPLE: usize = 20_000;
 /// How often a child yields at least, so that making it does not show.
 const YIELDS_PER_CHILD: usize = 200;
 
+/// The same for a million children and more, where a sample would take seconds.
+const YIELDS_OF_MANY: usize = 20;
+
 /// The closure that takes one sample of this row.
 pub(crate) fn sampler(contender: Contender, children: usize) -> Box<dyn FnMut() -> f64> {
     contender.gathering(Yields { children })
@@ -37,7 +40,8 @@ impl GatherWork for Yields {
     }
 
     fn sample(self, peer: &impl Gathers) -> f64 {
-        let each = (YIELDS_PER_SAMPLE / self.children).max(YIELDS_PER_CHILD);
+        let least = if self.children < 1_000_000 { YIELDS_PER_CHILD } else { YIELDS_OF_MANY };
+        let each = (YIELDS_PER_SAMPLE / self.children).max(least);
         let child = |number| YieldingChild::new(number, each);
         time_gathers(peer, self.children, 1, child) / (self.children * each) as f64
     }

@@ -1,56 +1,49 @@
 //! smol: `LocalExecutor` inside `smol::block_on`, which drives its reactor.
 
 use std::future::Future;
-use std::rc::Rc;
+use std::time::Duration;
 
+use futures::FutureExt as _;
 use smol::LocalExecutor;
 
-use super::{Child, Gathers, Spawns};
-use crate::spawning;
+use super::tasks;
 
-/// A task for each child, awaited in input order.
-pub(crate) struct OnLocalExecutor {
-    /// Shared with the task that spawns the others.
-    executor: Rc<LocalExecutor<'static>>,
-}
+/// `LocalExecutor::spawn`.
+pub(crate) struct OnLocalExecutor(LocalExecutor<'static>);
 
-impl OnLocalExecutor {
-    /// Spawns and awaits `count` jobs.
-    fn spawn_each(&self, count: u64) -> impl Future<Output = u64> + use<> {
-        let executor = self.executor.clone();
-        spawning::each(count, async move |job| executor.spawn(job).await)
-    }
-}
+impl tasks::Runtime for OnLocalExecutor {
+    type Task<T: 'static> = smol::Task<T>;
 
-impl Gathers for OnLocalExecutor {
-    fn new(_children: usize) -> Self {
-        Self { executor: Rc::new(LocalExecutor::new()) }
+    fn start() -> Self {
+        Self(LocalExecutor::new())
     }
 
     fn block_on<T>(&self, root: impl Future<Output = T>) -> T {
-        smol::block_on(self.executor.run(root))
+        smol::block_on(self.0.run(root))
     }
 
-    async fn gather(&self, children: impl Iterator<Item = impl Child>) -> Vec<u64> {
-        let tasks: Vec<_> = children.map(|child| self.executor.spawn(child)).collect();
-        let mut outputs = Vec::with_capacity(tasks.len());
-        for task in tasks {
-            outputs.push(task.await.expect("no child fails"));
-        }
-        outputs
+    fn spawn<T: 'static>(&self, future: impl Future<Output = T> + 'static) -> Self::Task<T> {
+        self.0.spawn(future)
+    }
+
+    fn joined<T: 'static>(output: <Self::Task<T> as Future>::Output) -> T {
+        output
     }
 }
 
-impl Spawns for OnLocalExecutor {
-    fn new() -> Self {
-        Gathers::new(0)
+impl tasks::Clock for OnLocalExecutor {
+    fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
+        smol::Timer::after(duration).map(drop)
     }
 
-    fn spawn_in_root(&self, count: u64) -> u64 {
-        self.block_on(self.spawn_each(count))
-    }
-
-    fn spawn_in_task(&self, count: u64) -> u64 {
-        self.block_on(self.executor.spawn(self.spawn_each(count)))
+    fn timeout<T: 'static>(
+        limit: Duration,
+        future: impl Future<Output = T> + 'static,
+    ) -> impl Future<Output = Option<T>> + 'static {
+        // As smol's documentation has it: it has no call of its own.
+        smol::future::or(async { Some(future.await) }, async move {
+            smol::Timer::after(limit).await;
+            None
+        })
     }
 }

@@ -3,11 +3,13 @@
 //! The runtime has its reactor and its timers, as any program that does input and output has it, and as ours always has it.
 
 use std::future::Future;
+use std::time::Duration;
 
+use futures::FutureExt as _;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime, Runtime};
-use tokio::task::{JoinHandle, JoinSet, LocalSet, spawn_local};
+use tokio::task::{JoinError, JoinHandle, JoinSet, LocalSet, spawn_local};
 
-use super::{Child, Gathers, Spawns};
+use super::{Child, Executor, FailsFast, Gathers, GathersAny, Sleeps, Spawns, TimesOut, tasks};
 use crate::spawning;
 
 /// A runtime of one thread with everything that a real program has.
@@ -26,11 +28,6 @@ async fn await_in_order(handles: Vec<JoinHandle<Result<u64, ()>>>) -> Vec<u64> {
     outputs
 }
 
-/// Spawns and awaits `count` jobs with `spawn_local`.
-fn spawn_each_local(count: u64) -> impl Future<Output = u64> {
-    spawning::each(count, async |job| spawn_local(job).await.expect("it neither panics nor is cancelled"))
-}
-
 /// `spawn_local` on a `LocalSet`, the usual way to have tasks that are not `Send`.
 pub(crate) struct OnLocalSet {
     /// What drives the set.
@@ -39,8 +36,10 @@ pub(crate) struct OnLocalSet {
     local_set: LocalSet,
 }
 
-impl Gathers for OnLocalSet {
-    fn new(_children: usize) -> Self {
+impl tasks::Runtime for OnLocalSet {
+    type Task<T: 'static> = JoinHandle<T>;
+
+    fn start() -> Self {
         Self { runtime: builder().build().expect("a runtime starts"), local_set: LocalSet::new() }
     }
 
@@ -48,32 +47,22 @@ impl Gathers for OnLocalSet {
         self.local_set.block_on(&self.runtime, root)
     }
 
-    async fn gather(&self, children: impl Iterator<Item = impl Child>) -> Vec<u64> {
-        await_in_order(children.map(spawn_local).collect()).await
-    }
-}
-
-impl Spawns for OnLocalSet {
-    fn new() -> Self {
-        Gathers::new(0)
+    fn spawn<T: 'static>(&self, future: impl Future<Output = T> + 'static) -> JoinHandle<T> {
+        spawn_local(future)
     }
 
-    fn spawn_in_root(&self, count: u64) -> u64 {
-        self.block_on(spawn_each_local(count))
-    }
-
-    fn spawn_in_task(&self, count: u64) -> u64 {
-        self.block_on(async {
-            spawn_local(spawn_each_local(count)).await.expect("it neither panics nor is cancelled")
-        })
+    fn joined<T: 'static>(output: Result<T, JoinError>) -> T {
+        output.expect("it neither panics nor is cancelled")
     }
 }
 
 /// `spawn_local` on a `LocalRuntime`, which needs no set.
 pub(crate) struct OnLocalRuntime(LocalRuntime);
 
-impl Gathers for OnLocalRuntime {
-    fn new(_children: usize) -> Self {
+impl tasks::Runtime for OnLocalRuntime {
+    type Task<T: 'static> = JoinHandle<T>;
+
+    fn start() -> Self {
         Self(builder().build_local(LocalOptions::default()).expect("a runtime starts"))
     }
 
@@ -81,24 +70,12 @@ impl Gathers for OnLocalRuntime {
         self.0.block_on(root)
     }
 
-    async fn gather(&self, children: impl Iterator<Item = impl Child>) -> Vec<u64> {
-        await_in_order(children.map(spawn_local).collect()).await
-    }
-}
-
-impl Spawns for OnLocalRuntime {
-    fn new() -> Self {
-        Gathers::new(0)
+    fn spawn<T: 'static>(&self, future: impl Future<Output = T> + 'static) -> JoinHandle<T> {
+        spawn_local(future)
     }
 
-    fn spawn_in_root(&self, count: u64) -> u64 {
-        self.block_on(spawn_each_local(count))
-    }
-
-    fn spawn_in_task(&self, count: u64) -> u64 {
-        self.block_on(async {
-            spawn_local(spawn_each_local(count)).await.expect("it neither panics nor is cancelled")
-        })
+    fn joined<T: 'static>(output: Result<T, JoinError>) -> T {
+        output.expect("it neither panics nor is cancelled")
     }
 }
 
@@ -114,7 +91,7 @@ impl Spawned {
     }
 }
 
-impl Gathers for Spawned {
+impl Executor for Spawned {
     fn new(_children: usize) -> Self {
         Self(builder().build().expect("a runtime starts"))
     }
@@ -122,17 +99,15 @@ impl Gathers for Spawned {
     fn block_on<T>(&self, root: impl Future<Output = T>) -> T {
         self.0.block_on(root)
     }
+}
 
+impl Gathers for Spawned {
     async fn gather(&self, children: impl Iterator<Item = impl Child>) -> Vec<u64> {
         await_in_order(children.map(tokio::spawn).collect()).await
     }
 }
 
 impl Spawns for Spawned {
-    fn new() -> Self {
-        Gathers::new(0)
-    }
-
     fn spawn_in_root(&self, count: u64) -> u64 {
         self.block_on(Self::spawn_each(count))
     }
@@ -157,7 +132,7 @@ impl InJoinSet {
     }
 }
 
-impl Gathers for InJoinSet {
+impl Executor for InJoinSet {
     fn new(_children: usize) -> Self {
         Self(builder().build().expect("a runtime starts"))
     }
@@ -165,7 +140,9 @@ impl Gathers for InJoinSet {
     fn block_on<T>(&self, root: impl Future<Output = T>) -> T {
         self.0.block_on(root)
     }
+}
 
+impl Gathers for InJoinSet {
     async fn gather(&self, children: impl Iterator<Item = impl Child>) -> Vec<u64> {
         let mut set: JoinSet<_> = children.collect();
         let mut outputs = Vec::with_capacity(set.len());
@@ -177,10 +154,6 @@ impl Gathers for InJoinSet {
 }
 
 impl Spawns for InJoinSet {
-    fn new() -> Self {
-        Gathers::new(0)
-    }
-
     fn spawn_in_root(&self, count: u64) -> u64 {
         self.block_on(Self::spawn_each(count))
     }
@@ -188,5 +161,123 @@ impl Spawns for InJoinSet {
     fn spawn_in_task(&self, count: u64) -> u64 {
         let spawner = async { tokio::spawn(Self::spawn_each(count)).await };
         self.block_on(spawner).expect("it neither panics nor is cancelled")
+    }
+}
+
+impl tasks::Clock for OnLocalSet {
+    fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
+        tokio::time::sleep(duration)
+    }
+
+    fn timeout<T: 'static>(
+        limit: Duration,
+        future: impl Future<Output = T> + 'static,
+    ) -> impl Future<Output = Option<T>> + 'static {
+        tokio::time::timeout(limit, future).map(Result::ok)
+    }
+}
+
+impl tasks::Clock for OnLocalRuntime {
+    fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
+        tokio::time::sleep(duration)
+    }
+
+    fn timeout<T: 'static>(
+        limit: Duration,
+        future: impl Future<Output = T> + 'static,
+    ) -> impl Future<Output = Option<T>> + 'static {
+        tokio::time::timeout(limit, future).map(Result::ok)
+    }
+}
+
+impl FailsFast for InJoinSet {
+    async fn first_error<C>(&self, children: impl Iterator<Item = C>) -> u64
+    where
+        C: Future<Output = Result<(), u64>> + Send + 'static,
+    {
+        // Dropping the set cancels the other tasks; tokio drops their futures later.
+        let mut set: JoinSet<_> = children.collect();
+        let first = set.join_next().await.expect("one task ends");
+        first.expect("it neither panics nor is cancelled").expect_err("one fails")
+    }
+}
+
+/// `JoinSet::spawn_local` on a `LocalRuntime`, for children that are not `Send`.
+pub(crate) struct InLocalJoinSet(LocalRuntime);
+
+impl Executor for InLocalJoinSet {
+    fn new(_children: usize) -> Self {
+        Self(builder().build_local(LocalOptions::default()).expect("a runtime starts"))
+    }
+
+    fn block_on<T>(&self, root: impl Future<Output = T>) -> T {
+        self.0.block_on(root)
+    }
+}
+
+impl GathersAny for InLocalJoinSet {
+    async fn gather_any<C>(&self, children: impl Iterator<Item = C>) -> Vec<u64>
+    where
+        C: Future<Output = Result<u64, ()>> + 'static,
+    {
+        let mut set = JoinSet::new();
+        children.for_each(|child| drop(set.spawn_local(child)));
+        let mut outputs = Vec::with_capacity(set.len());
+        while let Some(output) = set.join_next().await {
+            outputs.push(output.expect("it neither panics nor is cancelled").expect("no child fails"));
+        }
+        outputs
+    }
+}
+
+/// `futures_buffered::try_join_all`, on tokio for its timers.
+pub(crate) struct UnderFuturesBuffered(Runtime);
+
+impl Executor for UnderFuturesBuffered {
+    fn new(_children: usize) -> Self {
+        Self(builder().build().expect("a runtime starts"))
+    }
+
+    fn block_on<T>(&self, root: impl Future<Output = T>) -> T {
+        self.0.block_on(root)
+    }
+}
+
+impl GathersAny for UnderFuturesBuffered {
+    async fn gather_any<C>(&self, children: impl Iterator<Item = C>) -> Vec<u64>
+    where
+        C: Future<Output = Result<u64, ()>> + 'static,
+    {
+        futures_buffered::try_join_all(children).await.expect("no child fails")
+    }
+}
+
+impl Sleeps for InLocalJoinSet {
+    fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
+        tokio::time::sleep(duration)
+    }
+}
+
+impl TimesOut for InLocalJoinSet {
+    fn timeout<T: 'static>(
+        limit: Duration,
+        future: impl Future<Output = T> + 'static,
+    ) -> impl Future<Output = Option<T>> + 'static {
+        tokio::time::timeout(limit, future).map(Result::ok)
+    }
+}
+
+impl Sleeps for UnderFuturesBuffered {
+    fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
+        tokio::time::sleep(duration)
+    }
+}
+
+impl TimesOut for UnderFuturesBuffered {
+    fn timeout<T: 'static>(
+        limit: Duration,
+        future: impl Future<Output = T> + 'static,
+    ) -> impl Future<Output = Option<T>> + 'static {
+        tokio::time::timeout(limit, future).map(Result::ok)
     }
 }

@@ -1,0 +1,150 @@
+//! `asleep n` and `idle task n`: bytes of resident memory for a child that sleeps, and for a task that waits for ever.
+//!
+//! The work of `asleep n`: gather n children, each of which sleeps for an hour. When the last of them has had its first poll, the
+//! peak of the process's resident memory, less the peak before the gather was made, is divided by n. The work of `idle task n` is the
+//! same with n spawned tasks, of which each is a future of one word that never ends; the handle that one holds is in it.
+//!
+//! Why it is fair: a process for each figure, one sample, no warm-up, so the peak has no history. It is the peak and not what is in
+//! use in the end, because a table that doubles needs both halves while it does. It is what the kernel counts, so the allocator's
+//! headers and unused halves are in it, as they are in a container's limit. Page tables, a five-hundredth more, are not. The
+//! kernel counts in pages and in batches: it means nothing for fewer than some ten thousand children.
+
+use std::cell::{Cell, RefCell};
+use std::fs;
+use std::future::{Future, poll_fn};
+use std::hint::black_box;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use pin_project_lite::pin_project;
+
+use crate::peers::tasks::Runtime;
+use crate::peers::{Contender, SleepWork, Sleeps, TaskWork};
+
+/// The closure that takes the one sample of `asleep n`.
+pub(crate) fn asleep_sampler(contender: Contender, children: usize) -> Box<dyn FnMut() -> f64> {
+    contender.sleeping(Asleep { children })
+}
+
+/// The closure that takes the one sample of `idle task n`.
+pub(crate) fn idle_sampler(contender: Contender, tasks: usize) -> Box<dyn FnMut() -> f64> {
+    contender.tasking(Idle { tasks })
+}
+
+/// The peak of this process's resident memory.
+fn peak_bytes() -> f64 {
+    let status = fs::read_to_string("/proc/self/status").expect("these rows are for Linux");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux says it");
+    let kilobytes = peak.trim().strip_suffix(" kB").expect("in kB");
+    kilobytes.parse::<f64>().expect("a number") * 1024.0
+}
+
+thread_local! {
+    /// How many have not had their first poll.
+    static ABSENT: Cell<usize> = const { Cell::new(0) };
+
+    /// Who waits until all have.
+    static WAITING: RefCell<Option<Waker>> = const { RefCell::new(None) };
+}
+
+/// One more has had its first poll.
+fn arrive() {
+    ABSENT.set(ABSENT.get() - 1);
+    if ABSENT.get() == 0 {
+        if let Some(waker) = WAITING.take() {
+            waker.wake();
+        }
+    }
+}
+
+/// Ends when all have had their first poll.
+fn all_arrived() -> impl Future<Output = ()> {
+    poll_fn(|cx| {
+        if ABSENT.get() == 0 {
+            return Poll::Ready(());
+        }
+        WAITING.set(Some(cx.waker().clone()));
+        Poll::Pending
+    })
+}
+
+/// The row `asleep`.
+#[derive(Clone, Copy)]
+struct Asleep {
+    /// How many sleep at once.
+    children: usize,
+}
+
+impl SleepWork for Asleep {
+    fn sample<P: Sleeps>(self, peer: &P) -> f64 {
+        ABSENT.set(self.children);
+        let before = peak_bytes();
+        peer.block_on(async {
+            let sleeper = |_| Sleeper { sleep: P::sleep(Duration::from_secs(3600)), arrived: false };
+            let mut gather = pin!(peer.gather_any((0..black_box(self.children)).map(sleeper)));
+            let gathered = poll_fn(|cx| gather.as_mut().poll(cx).map(|_| unreachable!("an hour has passed")));
+            futures_lite::future::or(gathered, all_arrived()).await;
+            (peak_bytes() - before) / self.children as f64
+        })
+    }
+}
+
+pin_project! {
+    /// Sleeps, and counts its first poll.
+    struct Sleeper<S> {
+        // What it waits for.
+        #[pin]
+        sleep: S,
+        // Whether it was counted.
+        arrived: bool,
+    }
+}
+
+impl<S: Future<Output = ()>> Future for Sleeper<S> {
+    type Output = Result<u64, ()>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let polled = this.sleep.poll(cx);
+        if !*this.arrived {
+            *this.arrived = true;
+            arrive();
+        }
+        polled.map(|()| Ok(0))
+    }
+}
+
+/// The row `idle task`.
+#[derive(Clone, Copy)]
+struct Idle {
+    /// How many tasks there are.
+    tasks: usize,
+}
+
+impl TaskWork for Idle {
+    fn sample<R: Runtime>(self, runtime: &R) -> f64 {
+        ABSENT.set(self.tasks);
+        let before = peak_bytes();
+        runtime.block_on(async {
+            let tasks: Vec<_> = (0..self.tasks).map(|number| runtime.spawn(WaitForEver(number))).collect();
+            all_arrived().await;
+            let bytes = peak_bytes() - before;
+            black_box(tasks);
+            bytes / self.tasks as f64
+        })
+    }
+}
+
+/// A future of one word. It is polled once.
+struct WaitForEver(usize);
+
+impl Future for WaitForEver {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<()> {
+        black_box(self.0);
+        arrive();
+        Poll::Pending
+    }
+}
