@@ -21,7 +21,7 @@ use std::pin::Pin;
 use gather_runtime::group::{Span, next_generation};
 
 use crate::panics::FirstPanic;
-use crate::places::{FIRST_CHUNK, Facts, place};
+use crate::places::{FIRST_CHUNK, Facts, Place, place};
 
 /// No free slot.
 const NONE: u32 = u32::MAX;
@@ -29,9 +29,13 @@ const NONE: u32 = u32::MAX;
 /// The children of one gather.
 pub(crate) struct Children<F> {
     /// Each has the capacity that the picture says, from the start, and never grows beyond it.
-    chunks: Vec<Vec<Slot<F>>>,
+    first: Vec<Slot<F>>,
+    /// The chunks after the first, which is by itself because a small gather has no other, and needs no list of one.
+    others: Vec<Vec<Slot<F>>>,
     /// The slots that were taken at least once.
     pub(crate) opened: u32,
+    /// Where the last chunk ends. (A `Vec` may have more capacity than it was asked for: that is not used.)
+    end: u32,
     /// The first slot of the list of free ones.
     free: u32,
     /// How many slots have a child.
@@ -99,7 +103,9 @@ impl<F> Found<'_, F> {
 
 impl<F> Children<F> {
     pub(crate) const fn new() -> Children<F> {
-        Children { chunks: Vec::new(), opened: 0, free: NONE, alive: 0, first_generation: 1 }
+        let first = Vec::new();
+        let others = Vec::new();
+        Children { first, others, opened: 0, end: 0, free: NONE, alive: 0, first_generation: 1 }
     }
 
     #[inline]
@@ -107,9 +113,14 @@ impl<F> Children<F> {
         self.alive
     }
 
+    /// How many chunks there are.
+    fn chunks(&self) -> usize {
+        usize::from(self.end > 0) + self.others.len()
+    }
+
     /// How many slots there are in the chunks that exist.
     pub(crate) fn capacity(&self) -> u32 {
-        (FIRST_CHUNK << self.chunks.len()) - FIRST_CHUNK
+        (FIRST_CHUNK << self.chunks()) - FIRST_CHUNK
     }
 
     pub(crate) fn set_first_generation(&mut self, generation: u8) {
@@ -119,24 +130,27 @@ impl<F> Children<F> {
     /// Whether the next child needs a new chunk.
     #[inline]
     pub(crate) fn is_full(&self) -> bool {
-        // A `Vec` may have more capacity than it was asked for; the picture has not.
-        let at_end = |chunk: &Vec<_>| chunk.len() == chunk.capacity() || self.opened == self.capacity();
-        self.free == NONE && self.chunks.last().is_none_or(at_end)
+        self.free == NONE && self.opened == self.end
     }
 
-    /// How many slots there will be with one chunk more.
-    pub(crate) fn next_capacity(&self) -> u32 {
-        (FIRST_CHUNK << (self.chunks.len() + 1)) - FIRST_CHUNK
+    /// Where the next chunk ends: as in the picture, but the first sooner if no more than `most` children are expected at once.
+    pub(crate) fn next_end(&self, most: usize) -> u32 {
+        match self.chunks() {
+            0 => FIRST_CHUNK.min(u32::try_from(most).unwrap_or(FIRST_CHUNK)).max(1),
+            chunks => (FIRST_CHUNK << (chunks + 1)) - FIRST_CHUNK,
+        }
     }
 
-    /// Makes a new chunk. If at most `most` children are to be there at once, the first one may be smaller than the
-    /// picture says; the numbers of the slots that it lacks are then not used.
+    /// Makes a new chunk, up to there.
     #[cold]
-    pub(crate) fn add_chunk(&mut self, most: usize) {
+    pub(crate) fn add_chunk(&mut self, end: u32) {
         self.opened = self.capacity();
-        let slots = (FIRST_CHUNK as usize) << self.chunks.len();
-        let wanted = if self.chunks.is_empty() { slots.min(most) } else { slots };
-        self.chunks.push(Vec::with_capacity(wanted));
+        let chunk = Vec::with_capacity((end - self.opened) as usize);
+        match self.chunks() {
+            0 => self.first = chunk,
+            _ => self.others.push(chunk),
+        }
+        self.end = end;
     }
 
     /// Puts a child into a free slot. Call it only if the children are not full.
@@ -159,11 +173,13 @@ impl<F> Children<F> {
     #[cold]
     fn open_slot(&mut self) {
         let number = self.opened;
-        let (chunk, offset) = place(number);
-        let chunk = &mut self.chunks[chunk];
+        let facts = Facts::new(self.free as usize, self.first_generation);
+        let (chunk, offset) = match place(number) {
+            Place::First(offset) => (&mut self.first, offset),
+            Place::Other(chunk, offset) => (&mut self.others[chunk], offset),
+        };
         // A push beyond the capacity would move the chunk, and the children in it.
         assert!(chunk.len() == offset && offset < chunk.capacity(), "no chunk is ever grown");
-        let facts = Facts::new(self.free as usize, self.first_generation);
         chunk.push(Slot { future: None, facts, span: Span::NONE });
         self.free = number;
         self.opened += 1;
@@ -172,11 +188,14 @@ impl<F> Children<F> {
     /// Finds a slot by its number; `None` if it was never opened.
     #[inline]
     pub(crate) fn find(&mut self, number: u32) -> Option<Found<'_, F>> {
-        let (chunk, offset) = place(number);
-        let Slot { future, facts, span } = self.chunks.get_mut(chunk)?.get_mut(offset)?;
+        let slot = match place(number) {
+            Place::First(offset) => self.first.get_mut(offset)?,
+            Place::Other(chunk, offset) => self.others.get_mut(chunk)?.get_mut(offset)?,
+        };
+        let Slot { future, facts, span } = slot;
         // SAFETY: the future does not move from here until it is dropped in place.
         // 1. It is in the buffer of a chunk, which is neither grown (`open_slot` asserts that there is capacity) nor
-        //    shrunk, truncated or sorted; `chunks` may grow, and then moves the chunks' pointers, not their buffers.
+        //    shrunk, truncated or sorted; `others` may grow, and then moves the chunks' pointers, not their buffers.
         // 2. This is the only way to the future of a slot that is in a chunk, for this file too: what puts a future
         //    in or drops it goes through this pin.
         // 3. It is dropped in place, by `Pin::set` or with its chunk, before the memory is given back. If the
@@ -200,8 +219,8 @@ impl<F> Children<F> {
                 }
             });
         }
-        self.chunks = Vec::new();
-        (self.opened, self.free, self.alive) = (0, NONE, 0);
+        (self.first, self.others) = (Vec::new(), Vec::new());
+        (self.opened, self.end, self.free, self.alive) = (0, 0, NONE, 0);
     }
 }
 
@@ -250,7 +269,7 @@ mod tests {
         for round in 0..4 {
             for index in 0..700 {
                 if children.is_full() {
-                    children.add_chunk(usize::MAX);
+                    children.add_chunk(children.next_end(usize::MAX));
                 }
                 let slot = children.insert(index, make()).number;
                 look(&mut children, slot);
@@ -283,10 +302,10 @@ mod tests {
         let mut slots = Vec::new();
         for index in 0..100 {
             if children.is_full() {
-                children.add_chunk(if index == 0 { 2 } else { usize::MAX });
+                children.add_chunk(children.next_end(if index == 0 { 2 } else { usize::MAX }));
             }
             slots.push(children.insert(index, index).number);
-            assert!(children.chunks.iter().all(|chunk| chunk.len() <= chunk.capacity()));
+            assert!(children.others.iter().all(|chunk| chunk.len() <= chunk.capacity()));
         }
         for (index, slot) in slots.into_iter().enumerate() {
             let mut slot = children.find(slot).unwrap();
@@ -299,7 +318,7 @@ mod tests {
     #[should_panic(expected = "no chunk is ever grown")]
     fn a_child_too_many_is_refused_instead_of_moving_the_others() {
         let mut children = Children::new();
-        children.add_chunk(1);
+        children.add_chunk(children.next_end(1));
         (0..33).for_each(|index| assert_eq!(children.insert(index, ()).number as usize, index));
     }
 
@@ -314,7 +333,7 @@ mod tests {
         }
         let dropped = RefCell::new(Vec::new());
         let mut children = Children::new();
-        children.add_chunk(usize::MAX);
+        children.add_chunk(children.next_end(usize::MAX));
         for index in 0..10 {
             children.insert(index, Bomb(index, &dropped));
         }

@@ -14,14 +14,14 @@
 
 use std::future::Future;
 use std::iter::Fuse;
-use std::mem::ManuallyDrop;
 use std::ops::ControlFlow;
 use std::task::{Context, Poll};
 
 use gather_runtime::group::{Group, Polling};
 
-use crate::children::{Children, Found};
-use crate::panics::{FirstPanic, Guarded};
+use crate::child::poll_child;
+use crate::children::Children;
+use crate::panics::FirstPanic;
 use crate::policy::{Kept, Policy};
 use crate::progress::{Progress, burst, pause};
 
@@ -292,6 +292,18 @@ impl<I: Iterator<Item = F>, F: Future> Crew<I, F, F::Output> {
         }
     }
 
+    /// Makes room for the child that was just taken from the input, and for as many as may come with it, if the input counts
+    /// them right.
+    #[cold]
+    fn add_chunk(&mut self, polling: &mut Polling<'_>) {
+        let left = self.input.as_ref().and_then(|input| input.size_hint().1);
+        let all = left.and_then(|left| left.checked_add(self.children.len() + 1));
+        let most = self.limit.min(all.unwrap_or(usize::MAX));
+        let end = self.children.next_end(most);
+        polling.grow(end); // panics at the limit, before there is a chunk
+        self.children.add_chunk(end);
+    }
+
     /// Puts a child into a slot and polls it.
     #[inline]
     fn start<P: Policy<F::Output>>(
@@ -301,44 +313,12 @@ impl<I: Iterator<Item = F>, F: Future> Crew<I, F, F::Output> {
         policy: &mut P,
     ) -> ControlFlow<P::Output> {
         if self.children.is_full() {
-            polling.grow(self.children.next_capacity()); // panics at the limit, before there is a chunk
-            self.children.add_chunk(self.limit);
+            self.add_chunk(polling);
         }
         let index = self.kept.start();
         let child = self.children.insert(index, future);
         *child.span = polling.child_span(index);
         let generation = child.generation();
         poll_child::<_, _, true>(child, generation, polling, policy, &mut self.kept)
-    }
-}
-
-/// Polls the child in a slot, if there is one. When it is ready it is dropped, and its output judged.
-#[inline]
-fn poll_child<F: Future, P: Policy<F::Output>, const IS_FIRST: bool>(
-    mut child: Found<'_, F>,
-    generation: u8,
-    polling: &Polling<'_>,
-    policy: &mut P,
-    kept: &mut Kept<F::Output>,
-) -> ControlFlow<P::Output> {
-    let number = child.number;
-    // Its drop would do nothing, through a call.
-    let waker = ManuallyDrop::new(polling.waker(number, generation));
-    let poll =
-        child.future().map(|(future, span)| span.enter(|| future.poll(&mut Context::from_waker(&waker))));
-    // The runtime need not know of a child that is ready at its first poll.
-    match &poll {
-        Some(Poll::Pending) if IS_FIRST => polling.started(number, generation, child.index()),
-        Some(Poll::Pending) => {}
-        Some(Poll::Ready(_)) | None if !IS_FIRST => polling.ended(number),
-        Some(Poll::Ready(_)) | None => {}
-    }
-    let Some(Poll::Ready(output)) = poll else { return ControlFlow::Continue(()) };
-    let index = child.index();
-    let output = Guarded::new(output);
-    child.finish();
-    match output.into_inner() {
-        Some(output) => policy.judge(index, output, kept),
-        None => ControlFlow::Continue(()),
     }
 }

@@ -66,7 +66,7 @@
 //! | 2 | `ordered.rs` | outputs that come in any order |
 //! | 3 | `policy.rs` | the modes |
 //! | 4 | `panics.rs` | destructors that panic |
-//! | 5 | `progress.rs`, `engine.rs` | what every poll of a gather does |
+//! | 5 | `progress.rs`, `child.rs`, `engine.rs` | what every poll of a gather does |
 //! | 6 | `gather.rs` | the call |
 //! | 7 | `modes/` | what else ends it |
 //! | 8 | `stream.rs`, `for_each.rs` | outputs as they come |
@@ -81,6 +81,7 @@
 
 #![allow(rustdoc::private_intra_doc_links, reason = "the files lead a reader from one to the next")]
 
+mod child;
 mod children;
 mod engine;
 mod for_each;

@@ -3,7 +3,7 @@
 //! A gather starts children and polls those that were woken by turns, a burst at a time, and ends its poll when the budget of
 //! its task is spent. So neither an endless input nor a child that wakes itself can keep anybody from going on.
 //!
-//! Next: [`engine`](crate::engine).
+//! Next: [`child`](crate::child).
 
 use gather_runtime::group::Polling;
 

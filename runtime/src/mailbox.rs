@@ -10,14 +10,12 @@
 //!   costs until the loop takes it. The loop takes a bounded number of them in one turn.
 //! * **commands**: what needs an answer "that runtime is gone", behind a small lock: spawn this, cancel that.
 //!
-//! Next: [`doorbell`](crate::doorbell), when a wake has to ring.
+//! Next: [`patience`](crate::patience), whether the loop waits for more letters.
 
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::thread;
 use std::time::Duration;
 
 use crossbeam_queue::SegQueue;
@@ -26,6 +24,7 @@ use parking_lot::Mutex;
 use crate::doorbell::Doorbell;
 use crate::id::{Id, MAX_RUNTIMES, Target};
 use crate::metrics::Metrics;
+use crate::patience::Patience;
 
 /// Which runtime: in the lower half the number of its mailbox, which its wakers carry; in the upper half which of the
 /// runtimes that had this mailbox. (One word, because it is compared wherever something is looked up.)
@@ -212,17 +211,8 @@ impl Mailbox {
 pub(crate) struct Receiver {
     id: RuntimeId,
     mailbox: &'static Mailbox,
-    /// Whether it is worth while to wait for more letters.
-    is_patient: Cell<bool>,
-}
-
-/// A sleep that was ended so soon that the thread that ended it may be about to send more.
-const SHORT_SLEEP: Duration = Duration::from_micros(50);
-
-/// Whether another thread can run at the same time. (The system is asked once: it reads files for it.)
-fn has_many_cores() -> bool {
-    static CORES: OnceLock<usize> = OnceLock::new();
-    *CORES.get_or_init(|| thread::available_parallelism().map_or(1, usize::from)) > 1
+    /// Whether it waits a little before its loop sleeps.
+    patience: Patience,
 }
 
 /// What was in the mailbox.
@@ -245,7 +235,7 @@ impl Receiver {
         }
         *mailbox.bell.lock() = Some(Arc::new(bell));
         mailbox.open.store(true, Ordering::Relaxed);
-        Ok(Receiver { id, mailbox, is_patient: Cell::new(false) })
+        Ok(Receiver { id, mailbox, patience: Patience::default() })
     }
 
     pub(crate) fn id(&self) -> RuntimeId {
@@ -261,21 +251,14 @@ impl Receiver {
         self.mailbox.wakes.is_empty()
     }
 
-    /// Where one letter came, others come: waits for them about ten microseconds, in which a thread that wakes many tasks need
-    /// not ring. Without it such a thread rings for every third wake, on an idle machine, and each ring costs it fifty times a
-    /// wake. It is done only where it has just been seen to help.
+    /// After letters, when there is nothing else to do: waits a little for more, if that may help. Says whether some came.
     pub(crate) fn expect_more(&self) -> bool {
-        let looks = if self.is_patient.get() { 1024 } else { 0 };
-        (0..looks).any(|_| {
-            std::hint::spin_loop();
-            !self.is_empty()
-        })
+        self.patience.wait(|| !self.is_empty())
     }
 
-    /// The loop has slept so long. Only if it was a short time would it have been better to wait, next time, and then only on
-    /// a machine where another thread can run meanwhile.
+    /// The loop has slept so long.
     pub(crate) fn note_sleep(&self, slept: Duration) {
-        self.is_patient.set(slept < SHORT_SLEEP && has_many_cores());
+        self.patience.note_sleep(slept);
     }
 
     pub(crate) fn take(&self) -> Option<Letter> {

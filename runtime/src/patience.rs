@@ -1,0 +1,103 @@
+//! Whether the loop waits a little for the next wake from another thread before it sleeps.
+//!
+//! Where one letter came, others come. A thread that wakes a sleeping loop pays fifty times as much as one that wakes a
+//! loop that is up, and without patience a thread that wakes many tasks pays that for every third of them. So the loop looks at its
+//! mailbox for about ten microseconds more, where that has just been seen to help: after a sleep that was ended at once.
+//!
+//! It does not help where the other thread cannot run meanwhile, on one core, or comes later each time. That is seen too: after a
+//! wait for nothing the loop sleeps at once the next time, and after each further one twice as many times. So where
+//! patience never helps it costs a twenty-fifth of a microsecond for each sleep, and where it does it is tried again soon.
+//! (To ask the system for the number of cores would be 14 kB of a small server, and wrong for a thread that is bound to one of many.)
+//!
+//! Next: [`doorbell`](crate::doorbell), when a wake has to ring.
+
+use std::cell::Cell;
+use std::hint;
+use std::time::Duration;
+
+/// A sleep that was ended so soon that the thread that ended it may be about to send more.
+const SHORT_SLEEP: Duration = Duration::from_micros(50);
+
+/// How often the mailbox is looked at: about ten microseconds.
+const LOOKS: usize = 1024;
+
+/// The most waits that are left out in a row.
+const MOST_LEFT_OUT: u32 = 255;
+
+/// What one loop has learned.
+#[derive(Default)]
+pub(crate) struct Patience {
+    /// Whether the last sleep was short.
+    was_short: Cell<bool>,
+    /// How many waits are still left out.
+    left_out: Cell<u32>,
+    /// How many were left out after the last wait for nothing.
+    doubt: Cell<u32>,
+}
+
+impl Patience {
+    /// The loop has slept so long.
+    pub(crate) fn note_sleep(&self, slept: Duration) {
+        self.was_short.set(slept < SHORT_SLEEP);
+    }
+
+    /// Waits a little, if that may help, until `has_come`. Says whether it has.
+    pub(crate) fn wait(&self, mut has_come: impl FnMut() -> bool) -> bool {
+        if !self.was_short.get() {
+            return false;
+        }
+        if let Some(left) = self.left_out.get().checked_sub(1) {
+            self.left_out.set(left);
+            return false;
+        }
+        let come = (0..LOOKS).any(|_| {
+            hint::spin_loop();
+            has_come()
+        });
+        self.doubt.set(if come { 0 } else { (2 * self.doubt.get() + 1).min(MOST_LEFT_OUT) });
+        self.left_out.set(self.doubt.get());
+        come
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Has slept for a short time, and has a chance to wait. Says whether it took it.
+    fn waits(patience: &Patience, comes: bool) -> bool {
+        let mut has_looked = false;
+        patience.note_sleep(Duration::ZERO);
+        let come = patience.wait(|| {
+            has_looked = true;
+            comes
+        });
+        assert_eq!(come, has_looked && comes);
+        has_looked
+    }
+
+    #[test]
+    fn it_waits_only_after_a_short_sleep() {
+        let patience = Patience::default();
+        patience.note_sleep(Duration::from_millis(1));
+        assert!(!patience.wait(|| panic!("nobody waits")));
+        assert!(waits(&patience, true));
+    }
+
+    #[test]
+    fn where_it_never_helps_it_is_tried_ever_more_seldom() {
+        let patience = Patience::default();
+        let tries: Vec<_> = (0..1000).filter(|_| waits(&patience, false)).collect();
+        assert_eq!(tries, [0, 2, 6, 14, 30, 62, 126, 254, 510, 766]);
+    }
+
+    #[test]
+    fn where_it_helps_again_it_is_done_each_time() {
+        let patience = Patience::default();
+        (0..1000).for_each(|_| {
+            waits(&patience, false);
+        });
+        assert!((0..256).any(|_| waits(&patience, true)));
+        assert!((0..100).all(|_| waits(&patience, true)));
+    }
+}
