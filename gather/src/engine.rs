@@ -23,7 +23,7 @@ use crate::child::poll_child;
 use crate::children::Children;
 use crate::panics::FirstPanic;
 use crate::policy::{Kept, Policy};
-use crate::progress::{Progress, burst, pause};
+use crate::progress::{Burst, Progress, pause};
 
 /// The children of a gather: those to come from `I`, those that run (of type `F`), and the outputs (of type `O`) so
 /// far.
@@ -201,25 +201,27 @@ impl<I: Iterator<Item = F>, F: Future> Crew<I, F, F::Output> {
         polling: &mut Polling<'_>,
         policy: &mut P,
     ) -> Progress<P::Output> {
-        let burst = burst(polling);
-        for started in 0..burst {
-            if self.children.len().saturating_add(policy.held()) >= self.limit || self.last_polls.is_some() {
-                return pause(polling, started);
-            }
+        let mut burst = Burst::new(polling);
+        while self.has_room(policy) && burst.goes_on(polling) {
             let Some(future) = self.input.as_mut().and_then(Iterator::next) else {
                 self.kept.note_all_started();
                 return match self.children.len() {
                     0 => Progress::Over(self.finish(policy)),
-                    _ => pause(polling, started),
+                    _ => pause(polling, burst.steps - 1),
                 };
             };
             if let ControlFlow::Break(output) = self.start(future, polling, policy) {
-                polling.spend(started + 1);
+                polling.spend(burst.steps);
                 self.are_woken_next = true;
                 return Progress::Over(output);
             }
         }
-        pause(polling, burst)
+        pause(polling, burst.steps)
+    }
+
+    #[inline]
+    fn has_room<P: Policy<F::Output>>(&self, policy: &P) -> bool {
+        self.children.len().saturating_add(policy.held()) < self.limit && self.last_polls.is_none()
     }
 
     /// Polls children that were woken; `Nothing` if none is left.
@@ -229,22 +231,22 @@ impl<I: Iterator<Item = F>, F: Future> Crew<I, F, F::Output> {
         polling: &Polling<'_>,
         policy: &mut P,
     ) -> Progress<P::Output> {
-        let burst = burst(polling);
-        for polled in 0..burst {
+        let mut burst = Burst::new(polling);
+        while burst.goes_on(polling) {
             let Some((number, generation)) = polling.next() else {
-                polling.spend(polled);
+                polling.spend(burst.steps - 1);
                 return Progress::Nothing;
             };
             let Some(child) = self.children.find(number) else { continue };
             let flow = poll_child::<_, _, false>(child, generation, polling, policy, &mut self.kept);
             if let ControlFlow::Break(output) = flow {
-                polling.spend(polled + 1);
+                polling.spend(burst.steps);
                 return Progress::Over(output);
             }
         }
-        match self.count_last_polls(policy, burst) {
+        match self.count_last_polls(policy, burst.steps) {
             Some(output) => Progress::Over(output),
-            None => pause(polling, burst),
+            None => pause(polling, burst.steps),
         }
     }
 

@@ -24,10 +24,28 @@ pub(crate) enum Progress<O> {
     Spent,
 }
 
-/// How long the next burst may be.
-#[inline]
-pub(crate) fn burst(polling: &Polling<'_>) -> u32 {
-    polling.budget().clamp(1, BURST)
+/// The steps of one burst: one at least, and none after what is left of the budget was spent, be it by the children, which may
+/// be gathers.
+pub(crate) struct Burst {
+    /// How many there were.
+    pub(crate) steps: u32,
+    /// How many there may be.
+    most: u32,
+}
+
+impl Burst {
+    #[inline]
+    pub(crate) fn new(polling: &Polling<'_>) -> Burst {
+        Burst { steps: 0, most: polling.budget().clamp(1, BURST) }
+    }
+
+    /// Whether there is another step. Counts it.
+    #[inline]
+    pub(crate) fn goes_on(&mut self, polling: &Polling<'_>) -> bool {
+        let goes_on = self.steps < self.most && (self.steps < polling.budget() || self.steps == 0);
+        self.steps += u32::from(goes_on);
+        goes_on
+    }
 }
 
 /// Some steps were done, and the others have their turn now; or, if the budget is spent, those outside.

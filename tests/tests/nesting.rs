@@ -6,7 +6,7 @@
 //! task between two levels ends the recursion: it is polled and dropped by the loop.
 
 use std::cell::Cell;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::thread;
@@ -69,6 +69,33 @@ fn ten_thousand_nested_gathers_are_polled_woken_and_dropped_on_the_stack_that_th
             });
         },
     );
+}
+
+/// A tree of gathers of eight each. It gives the number of its leaves, and counts how often gathers and leaves are polled.
+fn tree(levels: usize, polls: Rc<Cell<usize>>) -> Boxed {
+    let mut node: Boxed = match levels {
+        0 => Box::pin(async {
+            yield_now().await;
+            1
+        }),
+        _ => {
+            let children: Vec<_> = (0..8).map(|_| tree(levels - 1, polls.clone())).collect();
+            Box::pin(async move { gather(children).capture().await.into_iter().sum() })
+        }
+    };
+    Box::pin(poll_fn(move |cx| {
+        polls.set(polls.get() + 1);
+        node.as_mut().poll(cx)
+    }))
+}
+
+#[test]
+fn gathers_in_gathers_share_one_budget_and_none_goes_on_with_single_steps_when_it_is_spent() {
+    let polls = Rc::new(Cell::new(0));
+    assert_eq!(run(tree(4, polls.clone())), 4096);
+    // Each leaf is polled twice, each gather a few times. (Were each gather to take one step more in each turn, it would be
+    // 16,368.)
+    assert!(polls.get() < 3 * 4096, "{} polls", polls.get());
 }
 
 #[test]
