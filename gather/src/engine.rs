@@ -205,9 +205,10 @@ impl<I: Iterator<Item = F>, F: Future> Crew<I, F, F::Output> {
         while self.has_room(policy) && burst.goes_on(polling) {
             let Some(future) = self.input.as_mut().and_then(Iterator::next) else {
                 self.kept.note_all_started();
+                let progress = pause(polling, burst.steps - 1);
                 return match self.children.len() {
                     0 => Progress::Over(self.finish(policy)),
-                    _ => pause(polling, burst.steps - 1),
+                    _ => progress,
                 };
             };
             if let ControlFlow::Break(output) = self.start(future, polling, policy) {

@@ -15,8 +15,8 @@
 //! | `spawn root`: a task that is ready at once, spawned and awaited by the main future | 682 | 1 | 0 |
 //! | `timer`: a timer set and removed: a sleep that is polled once and dropped | 388 | 0 | 0 |
 //! | `timeout`: a `timeout` that is not reached, around a future that yields once | 507 | 0 | 0 |
-//! | `sleep`: a sleep of its own: set, slept, fired | 4130 | 0 | 1.05 |
-//! | `remote wake`: a child of 10,000 woken by another thread, and polled | 530 | 0.04 | 0 |
+//! | `sleep`: a sleep of its own: set, slept, fired | 4121 | 0 | 1.05 |
+//! | `remote wake`: a child of 10,000 woken by another thread, and polled | 528 | 0.04 | 0 |
 //! | `write, read`: 64 bytes written to a socket and read from its peer, neither of which waits | 305 | 0 | 2 |
 //! | `echo`: 64 bytes to a task that sends them back: two writes, two reads that wait | 2623 | 0 | 6 |
 //!
