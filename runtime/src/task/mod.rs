@@ -12,7 +12,7 @@
 //!   3  finished after the handle was dropped or detached: nothing is kept
 //! ```
 //!
-//! [`row`] is what is known of a task, [`table`] has the rows and the ready queue, [`cell`] the box that holds first the future and then its
+//! [`row`] is what is known of a task, [`table`] has the rows, [`queue`] the order of those that are ready, [`cell`] the box that holds first the future and then its
 //! output, [`handle`] what the user holds, [`error`] what can go wrong.
 //!
 //! Next: [`row`].
@@ -20,6 +20,7 @@
 mod cell;
 mod error;
 mod handle;
+mod queue;
 mod row;
 mod run;
 mod shuffle;

@@ -15,6 +15,11 @@ pub(crate) struct Key {
     pub(crate) serial: u64,
 }
 
+/// The `next` of a row that is not in the ready queue.
+pub(super) const NOT_QUEUED: u32 = u32::MAX;
+/// The end of a list of rows: no row has this number.
+pub(super) const END: u32 = NOT_QUEUED - 1;
+
 /// One task.
 ///
 /// A row is changed in place, field by field, and each field fits two registers. Moved as a whole, it is read in
@@ -28,10 +33,11 @@ pub(crate) struct Row {
     /// Whom to wake when it is finished.
     pub(crate) awaiter: Option<Waker>,
     pub(crate) stage: Stage,
-    /// Whether it is on the ready queue.
-    pub(crate) queued: bool,
     /// Whether a handle can still take the output.
     pub(crate) has_handle: bool,
+    /// The row behind it in the ready queue, or `END`; `NOT_QUEUED` if it is not in it. Of a free row that is not in it: the next
+    /// free row.
+    pub(super) next: u32,
     /// How often it was polled.
     pub(crate) polls: u32,
     /// When it was polled last (before that, when it was spawned).
@@ -49,12 +55,18 @@ impl Row {
             task: None,
             awaiter: None,
             stage: Stage::Free,
-            queued: false,
             has_handle: false,
+            next: NOT_QUEUED,
             polls: 0,
             polled_at: 0,
             spawned_at: Location::caller(),
         }
+    }
+
+    /// Whether it is in the ready queue.
+    #[inline(always)]
+    pub(crate) fn is_queued(&self) -> bool {
+        self.next != NOT_QUEUED
     }
 }
 

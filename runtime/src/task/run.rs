@@ -65,28 +65,33 @@ impl Discarded {
 }
 
 impl Local {
-    /// Begins a turn, and returns how many tasks it has: those that are ready now.
+    /// Begins a turn, of the tasks that are ready now.
     #[inline]
-    pub(crate) fn begin_turn(&self) -> usize {
-        self.tasks.borrow_mut().begin_turn()
+    pub(crate) fn begin_turn(&self) {
+        self.tasks.borrow_mut().begin_turn();
     }
 
-    /// Polls tasks of the turn, of which `left` are left, and of the turns after it while those have nothing but tasks;
-    /// but not for more than about `most` units of work. Returns the units that it took.
+    /// Whether no task is left of this turn.
     #[inline]
-    pub(crate) fn run_turns(&self, left: &mut usize, most: u32) -> u32 {
+    pub(crate) fn is_turn_over(&self) -> bool {
+        self.tasks.borrow().is_turn_over()
+    }
+
+    /// Polls the tasks of the turn, and of the turns after it while those have nothing but tasks; but not for more than about
+    /// `most` units of work. Returns the units that it took.
+    #[inline]
+    pub(crate) fn run_turns(&self, most: u32) -> u32 {
         let mut work = 0;
         loop {
-            while *left > 0 && work < most {
-                *left -= 1;
+            while work < most && !self.is_turn_over() {
                 work += self.run_next();
             }
             // The next turn starts here unless there is something else to do first.
-            if *left > 0 || work >= most || self.is_main_woken() || self.has_deferred() {
+            if work >= most || self.is_main_woken() || self.has_deferred() {
                 return work;
             }
-            *left = self.begin_turn();
-            if *left == 0 {
+            self.begin_turn();
+            if self.is_turn_over() {
                 return work;
             }
         }
