@@ -26,7 +26,7 @@ pub(super) trait Erased {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()>;
 
     /// Moves the output into `place`, an `Option<Result<T, TaskError>>`, if there is one and the type is right.
-    fn take_output(self: Pin<&mut Self>, place: &mut dyn Any);
+    fn into_output(self: Pin<Box<Self>>, place: &mut dyn Any);
 
     /// The span of a future that has not ended.
     #[cfg(feature = "tracing")]
@@ -69,8 +69,9 @@ impl<F: Future + 'static> Erased for Cell<F> {
         })
     }
 
-    fn take_output(self: Pin<&mut Self>, place: &mut dyn Any) {
-        if let (CellProjection::Output { output }, Some(place)) = (self.project(), place.downcast_mut()) {
+    fn into_output(mut self: Pin<Box<Self>>, place: &mut dyn Any) {
+        let cell = self.as_mut().project();
+        if let (CellProjection::Output { output }, Some(place)) = (cell, place.downcast_mut()) {
             *place = output.take();
         }
     }

@@ -8,7 +8,7 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use super::cell::{AnyTask, Cell};
 use super::error::{SpawnError, TaskError};
@@ -101,9 +101,14 @@ fn max_tasks() -> usize {
 /// without optimisation copies it each time, and the stack is only so large.
 #[inline(always)] // a `Reference` does not fit two registers: see `Row`
 fn insert(task: AnyTask, spawned_at: &'static Location<'static>, span: &Span) -> Reference {
-    let key = local::with(|local| local.tasks.borrow_mut().insert(task, spawned_at));
+    let key = insert_row(task, spawned_at);
     span.set_id(key.serial);
     Reference { runtime: local::with(Local::id), key }
+}
+
+#[inline(never)]
+fn insert_row(task: AnyTask, spawned_at: &'static Location<'static>) -> Key {
+    local::with(|local| local.tasks.borrow_mut().insert(task, spawned_at))
 }
 
 #[cold]
@@ -118,6 +123,15 @@ fn no_room() -> ! {
 struct Reference {
     runtime: RuntimeId,
     key: Key,
+}
+
+/// Why a task has no output.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum NoOutput {
+    /// It is not over.
+    Yet,
+    /// It was cancelled.
+    Ever,
 }
 
 impl Reference {
@@ -135,6 +149,38 @@ impl Reference {
         if done.is_none() {
             let _ = mailbox::send(self.runtime, elsewhere(self.key.row, self.key.serial));
         }
+    }
+
+    /// Waits until the task is over. Then it takes its row away and gives the box with the output.
+    #[inline(never)] // alone, it needs few registers, and what it gives fits two
+    fn poll_over(&self, cx: &Context<'_>) -> Result<AnyTask, NoOutput> {
+        let polled = local::with_home(self.runtime, |local| match waker::id_of(cx.waker()) {
+            Some(id) => self.poll_over_with(local, waker::new(id)),
+            None => self.poll_over_foreign(local, cx.waker()),
+        });
+        polled.unwrap_or_else(|| not_at_home(self.runtime))
+    }
+
+    /// A foreign waker runs foreign code when it is cloned or dropped, which may even end this task: so it is cloned before
+    /// anything is looked at, and dropped after.
+    #[cold]
+    fn poll_over_foreign(&self, local: &Local, waker: &Waker) -> Result<AnyTask, NoOutput> {
+        self.poll_over_with(local, waker.clone())
+    }
+
+    #[inline(always)]
+    fn poll_over_with(&self, local: &Local, waker: Waker) -> Result<AnyTask, NoOutput> {
+        let mut tasks = local.tasks.borrow_mut();
+        if let Some(awaiter) = tasks.awaiter_mut(self.key) {
+            let stale = awaiter.replace(waker);
+            drop(tasks);
+            let _ = stale.map(waker::into_id);
+            return Err(NoOutput::Yet);
+        }
+        let task = tasks.finish(self.key);
+        drop(tasks);
+        let _ = waker::into_id(waker);
+        task.ok_or(NoOutput::Ever)
     }
 
     fn drop_handle(self) {
@@ -241,42 +287,26 @@ impl<T: 'static> Future for Task<T> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         assert!(!self.taken, "a `Task` was polled after it had given its output");
-        let Reference { runtime, key } = self.reference;
-        let polled = local::with_home(runtime, |local| {
-            // A foreign waker runs foreign code when it is cloned or dropped, which may even end this task: so it is
-            // cloned before anything is looked at, and dropped after.
-            let waker = waker::copy(cx.waker());
-            let mut tasks = local.tasks.borrow_mut();
-            if let Some(awaiter) = tasks.awaiter_mut(key) {
-                let stale = awaiter.replace(waker);
-                drop(tasks);
-                let _ = stale.map(waker::into_id);
-                return Poll::Pending;
-            }
-            let task = tasks.finish(key);
-            drop(tasks);
-            let _ = waker::into_id(waker);
-            let mut output = None;
-            if let Some(mut task) = task {
-                task.as_mut().take_output(&mut output);
-            }
-            Poll::Ready(output.unwrap_or_else(|| Err(TaskError::cancelled())))
-        });
-        let polled = polled.unwrap_or_else(|| Poll::Ready(Err(not_at_home(runtime))));
-        self.taken = polled.is_ready();
-        polled
+        let mut output = None;
+        match self.reference.poll_over(cx) {
+            Err(NoOutput::Yet) => return Poll::Pending,
+            Err(NoOutput::Ever) => {}
+            Ok(task) => task.into_output(&mut output),
+        }
+        self.taken = true;
+        Poll::Ready(output.unwrap_or_else(|| Err(TaskError::cancelled())))
     }
 }
 
 /// What a task gives that is awaited where its runtime does not run.
 #[cold]
-fn not_at_home(runtime: RuntimeId) -> TaskError {
+fn not_at_home(runtime: RuntimeId) -> Result<AnyTask, NoOutput> {
     assert!(
         !mailbox::is_alive(runtime),
         "a `Task` can only be awaited on the thread of its runtime; `Handle::spawn` gives a task that can be awaited \
          anywhere"
     );
-    TaskError::cancelled()
+    Err(NoOutput::Ever)
 }
 
 impl<T> Drop for Task<T> {

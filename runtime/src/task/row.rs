@@ -63,6 +63,13 @@ impl Row {
         }
     }
 
+    /// Puts a task into the row, which has none. (So nothing is dropped: to look costs registers, which the caller has to save.)
+    #[inline(always)]
+    pub(super) fn put(&mut self, task: AnyTask) {
+        debug_assert!(self.task.is_none());
+        std::mem::forget(self.task.replace(task));
+    }
+
     /// Whether it is in the ready queue.
     #[inline(always)]
     pub(crate) fn is_queued(&self) -> bool {
@@ -96,4 +103,11 @@ impl Stage {
 pub(super) struct Leftover {
     pub(super) task: Option<AnyTask>,
     pub(super) awaiter: Option<Waker>,
+}
+
+impl Leftover {
+    #[inline(always)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.task.is_none() && self.awaiter.is_none()
+    }
 }

@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 
 use super::cell::AnyTask;
 use super::row::{Key, Leftover};
+use super::table::Tasks;
 use crate::contain::contain;
 use crate::id::{Id, Target, task_generation};
 use crate::local::Local;
@@ -79,51 +80,54 @@ impl Local {
 
     /// Polls the tasks of the turn, and of the turns after it while those have nothing but tasks; but not for more than about
     /// `most` units of work. Returns the units that it took.
-    #[inline]
+    ///
+    /// Between two polls there is one look at the table: it takes the one task back, wakes who awaits it, and gives the next.
+    #[inline(never)]
     pub(crate) fn run_turns(&self, most: u32) -> u32 {
         let mut work = 0;
-        loop {
-            while work < most && !self.is_turn_over() {
-                work += self.run_next();
+        let mut tasks = self.tasks.borrow_mut();
+        while work < most {
+            let Some((key, task)) = self.next_task(&mut tasks) else { break };
+            drop(tasks);
+            let (task, finished) = self.poll_task(key, task);
+            work += 1 + BUDGET - self.budget();
+            tasks = self.tasks.borrow_mut();
+            let mut leftover = tasks.settle(key, task, finished);
+            if let Some(awaiter) = leftover.awaiter.take() {
+                leftover.awaiter = self.mark_task_waker(&mut tasks, awaiter);
             }
-            // The next turn starts here unless there is something else to do first.
-            if work >= most || self.is_main_woken() || self.has_deferred() {
-                return work;
-            }
-            self.begin_turn();
-            if self.is_turn_over() {
-                return work;
+            if !leftover.is_empty() {
+                drop(tasks);
+                self.clear_away(leftover);
+                tasks = self.tasks.borrow_mut();
             }
         }
+        work
     }
 
-    /// Polls the next task that is ready. Returns the units of work that took.
+    /// The next task of the turn, or of the next one, unless there is something else to do first.
     #[inline(always)]
-    fn run_next(&self) -> u32 {
-        let mut tasks = self.tasks.borrow_mut();
-        // An entry of the queue may be of a task that is gone.
-        let Some(row) = tasks.next_ready() else { return 0 };
-        let key = tasks.key(row);
-        let Some(task) = tasks.start(row) else { return 0 };
-        drop(tasks);
-        self.poll_task(key, task)
+    fn next_task(&self, tasks: &mut Tasks) -> Option<(Key, AnyTask)> {
+        if tasks.is_turn_over() && !self.is_main_woken() && !self.has_deferred() {
+            tasks.begin_turn();
+        }
+        tasks.next_ready()
     }
 
+    /// Polls a task. Says whether it is finished.
     #[inline(always)]
-    fn poll_task(&self, key: Key, mut task: AnyTask) -> u32 {
+    fn poll_task(&self, key: Key, mut task: AnyTask) -> (AnyTask, bool) {
         let target = Target::Task { row: key.row, generation: task_generation(key.serial) };
         // Its drop would do nothing, through a call.
         let waker = ManuallyDrop::new(waker::new(Id::new(self.id().number(), target)));
         self.counters.polls.add(1);
         self.set_budget(BUDGET);
         let poll: Poll<()> = task.as_mut().poll(&mut Context::from_waker(&waker));
-        let leftover = self.tasks.borrow_mut().settle(key, task, poll.is_ready());
-        self.clear_away(leftover);
-        1 + BUDGET - self.budget()
+        (task, poll.is_ready())
     }
 
     /// Drops and wakes what a task left.
-    #[inline(always)] // most polls leave nothing, and then nothing is left of this
+    #[inline(never)] // most polls leave nothing
     pub(super) fn clear_away(&self, leftover: Leftover) {
         let Leftover { task, awaiter } = leftover;
         if let Some(task) = task {
@@ -150,7 +154,7 @@ impl Local {
                 self.clear_away(leftover);
             }
         }
-        let endless = self.tasks.replace(super::Tasks::new());
+        let endless = self.tasks.replace(Tasks::new());
         std::mem::forget(endless);
     }
 }

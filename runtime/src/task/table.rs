@@ -12,7 +12,7 @@ use std::task::Waker;
 
 use super::cell::AnyTask;
 use super::queue::Queue;
-use super::row::{END, Key, Leftover, NOT_QUEUED, Row, Stage};
+use super::row::{END, Key, Leftover, Row, Stage};
 use crate::id::{self, MAIN};
 
 /// The tasks of one runtime.
@@ -82,7 +82,7 @@ impl Tasks {
         let row = self.take_free_row();
         let place = &mut self.rows[row as usize];
         place.serial = self.serial;
-        place.task = Some(task);
+        place.put(task);
         place.stage = Stage::Idle;
         place.has_handle = true;
         place.polls = 0;
@@ -184,32 +184,28 @@ impl Tasks {
         self.ready.is_turn_over()
     }
 
-    /// Takes the next row of this turn off the ready queue, if it has a task to be polled.
+    /// Takes the next task of this turn out of its row, to be polled.
     #[inline(always)]
-    pub(super) fn next_ready(&mut self) -> Option<u32> {
-        let (number, row) = self.ready.pop(&mut self.rows)?;
-        match row.stage {
-            Stage::Idle => return Some(number),
-            Stage::Free => self.add_free_row(number),
-            _ => {}
+    pub(super) fn next_ready(&mut self) -> Option<(Key, AnyTask)> {
+        loop {
+            let (number, row) = self.ready.pop(&mut self.rows)?;
+            if row.stage == Stage::Idle {
+                row.stage = Stage::Running;
+                row.polls = row.polls.wrapping_add(1);
+                row.polled_at = self.now;
+                let key = Key { row: number, serial: row.serial };
+                return row.task.take().map(|task| (key, task));
+            }
+            self.pass_over(number);
         }
-        None
     }
 
-    /// Takes the task of a row out, to be polled. (It is not one function with the one above because what each of them
-    /// returns fits two registers.)
-    #[inline(always)]
-    pub(super) fn start(&mut self, row: u32) -> Option<AnyTask> {
-        let task = &mut self.rows[row as usize];
-        task.stage = Stage::Running;
-        task.polls = task.polls.wrapping_add(1);
-        task.polled_at = self.now;
-        task.task.take()
-    }
-
-    #[inline(always)]
-    pub(super) fn key(&self, row: u32) -> Key {
-        Key { row, serial: self.rows[row as usize].serial }
+    /// A row was taken off the ready queue that has no task to be polled.
+    #[cold]
+    fn pass_over(&mut self, row: u32) {
+        if self.rows[row as usize].stage == Stage::Free {
+            self.add_free_row(row);
+        }
     }
 
     /// A task was polled.
@@ -221,17 +217,17 @@ impl Tasks {
         let cancelled = task.stage == Stage::RunningCancelled;
         if !finished && !cancelled {
             task.stage = Stage::Idle;
-            task.task = Some(future);
+            task.put(future);
             return Leftover::default();
         }
         if !task.has_handle {
-            task.task = Some(future);
+            task.put(future);
             return self.remove(key.row);
         }
         let awaiter = task.awaiter.take();
         if finished {
             task.stage = Stage::Finished;
-            task.task = Some(future);
+            task.put(future);
             Leftover { task: None, awaiter }
         } else {
             task.stage = Stage::Cancelled;
