@@ -68,8 +68,11 @@ impl Local {
     /// any other back. (With tracing every wake is told to a subscriber, which is a user's code: it gives all back.)
     #[inline(always)]
     pub(crate) fn mark_task_waker(&self, tasks: &mut Tasks, waker: Waker) -> Option<Waker> {
-        let id = waker::id_of(&waker).filter(|id| self.is_home_of(*id) && cfg!(not(feature = "tracing")));
-        let Some(Target::Task { row, generation }) = id.map(Id::target) else { return Some(waker) };
+        let Some(id) = waker::id_of(&waker) else { return Some(waker) };
+        let Target::Task { row, generation } = id.target() else { return Some(waker) };
+        if !self.is_home_of(id) || cfg!(feature = "tracing") {
+            return Some(waker);
+        }
         std::mem::forget(waker); // its drop would do nothing, through a call
         self.counters.wakes.add(1);
         if row == MAIN {

@@ -10,7 +10,7 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use super::cell::{AnyTask, Cell};
+use super::cell::{AnyTask, Cell, NoOutput};
 use super::error::{SpawnError, TaskError};
 use super::row::{Key, Leftover};
 use super::table::Tasks;
@@ -125,15 +125,6 @@ struct Reference {
     key: Key,
 }
 
-/// Why a task has no output.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum NoOutput {
-    /// It is not over.
-    Yet,
-    /// It was cancelled.
-    Ever,
-}
-
 impl Reference {
     /// Does something to the task where it lives: now, if that is here, or else by a message. If its runtime is
     /// gone, so is the task.
@@ -153,34 +144,34 @@ impl Reference {
 
     /// Waits until the task is over. Then it takes its row away and gives the box with the output.
     #[inline(never)] // alone, it needs few registers, and what it gives fits two
-    fn poll_over(&self, cx: &Context<'_>) -> Result<AnyTask, NoOutput> {
+    fn poll_over(&self, cx: &Context<'_>) -> Option<AnyTask> {
         let polled = local::with_home(self.runtime, |local| match waker::id_of(cx.waker()) {
             Some(id) => self.poll_over_with(local, waker::new(id)),
             None => self.poll_over_foreign(local, cx.waker()),
         });
-        polled.unwrap_or_else(|| not_at_home(self.runtime))
+        polled.unwrap_or_else(|| Some(not_at_home(self.runtime)))
     }
 
     /// A foreign waker runs foreign code when it is cloned or dropped, which may even end this task: so it is cloned before
     /// anything is looked at, and dropped after.
     #[cold]
-    fn poll_over_foreign(&self, local: &Local, waker: &Waker) -> Result<AnyTask, NoOutput> {
+    fn poll_over_foreign(&self, local: &Local, waker: &Waker) -> Option<AnyTask> {
         self.poll_over_with(local, waker.clone())
     }
 
     #[inline(always)]
-    fn poll_over_with(&self, local: &Local, waker: Waker) -> Result<AnyTask, NoOutput> {
+    fn poll_over_with(&self, local: &Local, waker: Waker) -> Option<AnyTask> {
         let mut tasks = local.tasks.borrow_mut();
         if let Some(awaiter) = tasks.awaiter_mut(self.key) {
             let stale = awaiter.replace(waker);
             drop(tasks);
             let _ = stale.map(waker::into_id);
-            return Err(NoOutput::Yet);
+            return None;
         }
         let task = tasks.finish(self.key);
         drop(tasks);
         let _ = waker::into_id(waker);
-        task.ok_or(NoOutput::Ever)
+        Some(task.unwrap_or_else(NoOutput::boxed))
     }
 
     fn drop_handle(self) {
@@ -287,26 +278,23 @@ impl<T: 'static> Future for Task<T> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         assert!(!self.taken, "a `Task` was polled after it had given its output");
-        let mut output = None;
-        match self.reference.poll_over(cx) {
-            Err(NoOutput::Yet) => return Poll::Pending,
-            Err(NoOutput::Ever) => {}
-            Ok(task) => task.into_output(&mut output),
-        }
+        let Some(task) = self.reference.poll_over(cx) else { return Poll::Pending };
         self.taken = true;
+        let mut output = None;
+        task.into_output(&mut output);
         Poll::Ready(output.unwrap_or_else(|| Err(TaskError::cancelled())))
     }
 }
 
 /// What a task gives that is awaited where its runtime does not run.
 #[cold]
-fn not_at_home(runtime: RuntimeId) -> Result<AnyTask, NoOutput> {
+fn not_at_home(runtime: RuntimeId) -> AnyTask {
     assert!(
         !mailbox::is_alive(runtime),
         "a `Task` can only be awaited on the thread of its runtime; `Handle::spawn` gives a task that can be awaited \
          anywhere"
     );
-    Err(NoOutput::Ever)
+    NoOutput::boxed()
 }
 
 impl<T> Drop for Task<T> {

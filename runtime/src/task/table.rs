@@ -79,8 +79,13 @@ impl Tasks {
     pub(super) fn insert(&mut self, task: AnyTask, spawned_at: &'static Location<'static>) -> Key {
         self.serial += 1;
         self.alive += 1;
-        let row = self.take_free_row();
-        let place = &mut self.rows[row as usize];
+        if self.free == END {
+            self.add_row();
+        }
+        let row = self.free;
+        let rows = &mut self.rows[..];
+        let place = &mut rows[row as usize];
+        self.free = place.next;
         place.serial = self.serial;
         place.put(task);
         place.stage = Stage::Idle;
@@ -88,35 +93,24 @@ impl Tasks {
         place.polls = 0;
         place.polled_at = self.now;
         place.spawned_at = spawned_at;
-        self.ready.push(&mut self.rows, row);
+        self.ready.push(rows, row);
         Key { row, serial: self.serial }
     }
 
-    #[inline(always)]
-    fn take_free_row(&mut self) -> u32 {
-        let number = self.free;
-        match self.rows.get(number as usize) {
-            Some(row) => {
-                self.free = row.next;
-                number
-            }
-            None => self.add_row(),
-        }
-    }
-
+    /// Makes a free row.
     #[cold]
-    fn add_row(&mut self) -> u32 {
+    fn add_row(&mut self) {
         // Tasks that were spawned and dropped in one turn leave their rows in the ready queue. More of them than of
         // others are too many.
         if self.rows.len() > 2 * self.alive as usize + 64 {
             for row in self.ready.take_off(&mut self.rows, |row| row.stage == Stage::Free) {
                 self.add_free_row(row);
             }
-            return self.take_free_row();
+            return;
         }
         assert!(self.rows.len() < MAIN as usize, "gather: this runtime has as many tasks as it can");
         self.rows.push(Row::free());
-        (self.rows.len() - 1) as u32
+        self.add_free_row((self.rows.len() - 1) as u32);
     }
 
     /// A row has no task, and is not in the ready queue.
