@@ -112,7 +112,6 @@ impl EventLoop {
     }
 
     /// Step 3: wakes and commands from other threads. Returns their number.
-    #[inline(never)]
     fn take_letters(&self, local: &Local) -> u32 {
         let letters = self.receiver.len().min(MOST_LETTERS);
         for _ in 0..letters {
@@ -133,7 +132,6 @@ impl EventLoop {
     }
 
     /// Step 4: events of sockets. `now` is the real time. Says whether the thread has slept.
-    #[inline(never)]
     fn wait_for_events(&mut self, local: &Local, now: Instant) -> bool {
         self.receiver.publish(local.metrics());
         let next_stall = local.look_for_stalled();
@@ -186,7 +184,6 @@ impl EventLoop {
 }
 
 /// Step 5: timers that are due, as of the last reading of the clock.
-#[inline(never)]
 fn fire_due(local: &Local) {
     if local.timers.borrow().len() == 0 {
         return;
