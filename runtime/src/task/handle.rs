@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::cell::{AnyTask, Cell, NoOutput};
 use super::error::{SpawnError, TaskError};
-use super::row::{Key, Leftover};
+use super::row::{Key, Leftover, NOWHERE};
 use super::table::Tasks;
 use crate::local::{self, Local};
 use crate::mailbox::{self, Command, RuntimeId};
@@ -119,7 +119,7 @@ fn no_room() -> ! {
 }
 
 /// Which task of which runtime.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy)]
 struct Reference {
     runtime: RuntimeId,
     key: Key,
@@ -174,6 +174,21 @@ impl Reference {
         Some(task.unwrap_or_else(NoOutput::boxed))
     }
 
+    /// Why there is no output.
+    #[cold]
+    fn no_output(&self) -> TaskError {
+        assert!(self.has_row(), "a `Task` was polled after it had given its output");
+        TaskError::cancelled()
+    }
+
+    fn has_row(&self) -> bool {
+        self.key.row != NOWHERE
+    }
+
+    fn forget_row(&mut self) {
+        self.key.row = NOWHERE;
+    }
+
     fn drop_handle(self) {
         self.change(Tasks::drop_handle, |row, serial| Command::DropTask { row, serial });
     }
@@ -214,9 +229,8 @@ impl Local {
 /// When it is polled on another thread than its runtime's, or again after it has given its output.
 #[must_use = "dropping a `Task` cancels it: await it, keep it, or `.detach()` it"]
 pub struct Task<T> {
+    /// Of no row, when the output was taken: then there is nothing to cancel.
     reference: Reference,
-    /// Whether the output was taken: then there is nothing to cancel.
-    taken: bool,
     /// The task's span, to be given its name.
     span: Span,
     output: PhantomData<T>,
@@ -228,7 +242,7 @@ impl<T> Unpin for Task<T> {}
 impl<T> Task<T> {
     #[inline(always)]
     fn new(reference: Reference, span: Span) -> Task<T> {
-        Task { reference, taken: false, span, output: PhantomData }
+        Task { reference, span, output: PhantomData }
     }
 
     /// Names the task in a [`dump`](crate::dump()). (It may be named on the thread of its runtime; elsewhere this does nothing.)
@@ -242,8 +256,9 @@ impl<T> Task<T> {
 
     /// Lets the task go on alone. Its output is dropped, and a panic in it is only reported by the panic hook.
     pub fn detach(mut self) {
-        self.taken = true;
-        self.reference.change(Tasks::detach, |row, serial| Command::DetachTask { row, serial });
+        let reference = self.reference;
+        self.reference.forget_row();
+        reference.change(Tasks::detach, |row, serial| Command::DetachTask { row, serial });
     }
 
     /// Cancels the task: its future is dropped now (or when the poll that is going on returns), and the handle
@@ -263,7 +278,7 @@ impl<T> Task<T> {
 
     /// A number for this task that no other task of the process ever has.
     pub fn id(&self) -> TaskId {
-        TaskId(self.reference)
+        TaskId::new(self.reference.runtime, self.reference.key)
     }
 
     /// Something that can cancel the task and can be cloned and sent to other threads.
@@ -277,12 +292,12 @@ impl<T: 'static> Future for Task<T> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        assert!(!self.taken, "a `Task` was polled after it had given its output");
         let Some(task) = self.reference.poll_over(cx) else { return Poll::Pending };
-        self.taken = true;
         let mut output = None;
         task.into_output(&mut output);
-        Poll::Ready(output.unwrap_or_else(|| Err(TaskError::cancelled())))
+        let output = output.unwrap_or_else(|| Err(self.reference.no_output()));
+        self.reference.forget_row();
+        Poll::Ready(output)
     }
 }
 
@@ -300,7 +315,7 @@ fn not_at_home(runtime: RuntimeId) -> AnyTask {
 impl<T> Drop for Task<T> {
     #[inline(always)] // mostly there is nothing to do
     fn drop(&mut self) {
-        if !self.taken {
+        if self.reference.has_row() {
             self.reference.drop_handle();
         }
     }
@@ -336,23 +351,26 @@ impl Canceller {
 
 impl fmt::Debug for Canceller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Canceller").field(&TaskId(self.0)).finish()
+        f.debug_tuple("Canceller").field(&TaskId::new(self.0.runtime, self.0.key)).finish()
     }
 }
 
 /// The number of a task: see [`Task::id`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct TaskId(Reference);
+pub struct TaskId {
+    runtime: RuntimeId,
+    serial: u64,
+}
 
 impl TaskId {
     pub(crate) fn new(runtime: RuntimeId, key: Key) -> TaskId {
-        TaskId(Reference { runtime, key })
+        TaskId { runtime, serial: key.serial }
     }
 }
 
 impl fmt::Display for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.0.runtime.serial(), self.0.key.serial)
+        write!(f, "{}.{}", self.runtime.serial(), self.serial)
     }
 }
 

@@ -10,11 +10,14 @@ use super::cell::AnyTask;
 /// Where a task is, and which one it was: a key of a task that is gone matches nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
+    /// `NOWHERE` in a handle that has given its output.
     pub(crate) row: u32,
     /// Never used twice in one runtime.
     pub(crate) serial: u64,
 }
 
+/// The number of no row.
+pub(super) const NOWHERE: u32 = u32::MAX;
 /// The `next` of a row that is not in the ready queue.
 pub(super) const NOT_QUEUED: u32 = u32::MAX;
 /// The end of a list of rows: no row has this number.

@@ -294,9 +294,9 @@ impl Tasks {
     /// the task was cancelled.
     #[inline]
     pub(super) fn finish(&mut self, key: Key) -> Option<AnyTask> {
-        let task = self.get_mut(key)?.task.take();
-        self.free_row(key.row);
-        task
+        self.get_mut(key)?;
+        self.free_row(key.row); // first, because it may call: nothing is to be kept in registers meanwhile
+        self.rows[key.row as usize].task.take()
     }
 
     /// The loop has looked at the clock.
