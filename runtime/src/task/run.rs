@@ -92,15 +92,17 @@ impl Local {
             let (task, finished) = self.poll_task(key, task);
             work += 1 + BUDGET - self.budget();
             tasks = self.tasks.borrow_mut();
-            let mut leftover = tasks.settle(key, task, finished);
-            if let Some(awaiter) = leftover.awaiter.take() {
-                leftover.awaiter = self.mark_task_waker(&mut tasks, awaiter);
-            }
-            if !leftover.is_empty() {
-                drop(tasks);
-                self.clear_away(leftover);
-                tasks = self.tasks.borrow_mut();
-            }
+            let leftover = match tasks.settle(key, task, finished) {
+                Leftover { task: None, awaiter: None } => continue,
+                Leftover { task: None, awaiter: Some(awaiter) } => match self.mark_task_waker(&mut tasks, awaiter) {
+                    None => continue,
+                    foreign => Leftover { task: None, awaiter: foreign },
+                },
+                leftover => leftover,
+            };
+            drop(tasks);
+            self.clear_away(leftover);
+            tasks = self.tasks.borrow_mut();
         }
         work
     }
