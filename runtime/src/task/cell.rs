@@ -71,8 +71,8 @@ impl<F: Future + 'static> Erased for Cell<F> {
     }
 
     fn into_output(mut self: Pin<Box<Self>>, place: &mut dyn Any) {
-        let cell = self.as_mut().project();
-        if let (CellProjection::Output { output }, Some(place)) = (cell, place.downcast_mut()) {
+        let Some(place) = place.downcast_mut() else { return };
+        if let CellProjection::Output { output } = self.as_mut().project() {
             *place = output.take();
         }
     }

@@ -8,16 +8,16 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
-use super::cell::{AnyTask, Cell, NoOutput};
+use super::cell::{AnyTask, Cell};
 use super::error::{SpawnError, TaskError};
-use super::row::{Key, Leftover, NOWHERE};
+use super::reference::{Reference, TaskId};
+use super::row::Key;
 use super::table::Tasks;
 use crate::local::{self, Local};
-use crate::mailbox::{self, Command, RuntimeId};
+use crate::mailbox::{self, Command};
 use crate::trace::Span;
-use crate::waker;
 
 /// Starts a task on the runtime of this thread, and returns its handle. It is first polled when the caller has
 /// let the loop go on. Neither the future nor its output needs to be `Send`.
@@ -106,7 +106,7 @@ fn insert(task: AnyTask, spawned_at: &'static Location<'static>, span: &Span) ->
     Reference { runtime: local::with(Local::id), key }
 }
 
-#[inline(never)]
+#[inline(never)] // what it takes and gives is in registers; as a part of every `spawn` it would not be
 fn insert_row(task: AnyTask, spawned_at: &'static Location<'static>) -> Key {
     local::with(|local| local.tasks.borrow_mut().insert(task, spawned_at))
 }
@@ -116,102 +116,6 @@ fn insert_row(task: AnyTask, spawned_at: &'static Location<'static>) -> Key {
 fn no_room() -> ! {
     let error = SpawnError { future: (), max_tasks: max_tasks() };
     panic!("gather::spawn: {error}; `gather::try_spawn` gives the future back instead")
-}
-
-/// Which task of which runtime.
-#[derive(Clone, Copy)]
-struct Reference {
-    runtime: RuntimeId,
-    key: Key,
-}
-
-impl Reference {
-    /// Does something to the task where it lives: now, if that is here, or else by a message. If its runtime is
-    /// gone, so is the task.
-    fn change(
-        self,
-        here: impl FnOnce(&mut Tasks, Key) -> Leftover,
-        elsewhere: impl FnOnce(u32, u64) -> Command,
-    ) {
-        let done = local::with_home(self.runtime, |local| {
-            let leftover = here(&mut local.tasks.borrow_mut(), self.key);
-            local.clear_away(leftover);
-        });
-        if done.is_none() {
-            let _ = mailbox::send(self.runtime, elsewhere(self.key.row, self.key.serial));
-        }
-    }
-
-    /// Waits until the task is over. Then it takes its row away and gives the box with the output.
-    #[inline(never)] // alone, it needs few registers, and what it gives fits two
-    fn poll_over(&self, cx: &Context<'_>) -> Option<AnyTask> {
-        let polled = local::with_home(self.runtime, |local| match waker::id_of(cx.waker()) {
-            Some(id) => self.poll_over_with(local, waker::new(id)),
-            None => self.poll_over_foreign(local, cx.waker()),
-        });
-        polled.unwrap_or_else(|| Some(not_at_home(self.runtime)))
-    }
-
-    /// A foreign waker runs foreign code when it is cloned or dropped, which may even end this task: so it is cloned before
-    /// anything is looked at, and dropped after.
-    #[cold]
-    fn poll_over_foreign(&self, local: &Local, waker: &Waker) -> Option<AnyTask> {
-        self.poll_over_with(local, waker.clone())
-    }
-
-    #[inline(always)]
-    fn poll_over_with(&self, local: &Local, waker: Waker) -> Option<AnyTask> {
-        let mut tasks = local.tasks.borrow_mut();
-        if let Some(awaiter) = tasks.awaiter_mut(self.key) {
-            let stale = awaiter.replace(waker);
-            drop(tasks);
-            let _ = stale.map(waker::into_id);
-            return None;
-        }
-        let task = tasks.finish(self.key);
-        drop(tasks);
-        let _ = waker::into_id(waker);
-        Some(task.unwrap_or_else(NoOutput::boxed))
-    }
-
-    /// Why there is no output.
-    #[cold]
-    fn no_output(&self) -> TaskError {
-        assert!(self.has_row(), "a `Task` was polled after it had given its output");
-        TaskError::cancelled()
-    }
-
-    fn has_row(&self) -> bool {
-        self.key.row != NOWHERE
-    }
-
-    fn forget_row(&mut self) {
-        self.key.row = NOWHERE;
-    }
-
-    fn drop_handle(self) {
-        self.change(Tasks::drop_handle, |row, serial| Command::DropTask { row, serial });
-    }
-
-    fn cancel(self) {
-        self.change(Tasks::cancel, |row, serial| Command::CancelTask { row, serial });
-    }
-}
-
-impl Local {
-    /// What another thread asked to be done to a task.
-    pub(crate) fn change_task(&self, command: Command) {
-        let leftover = {
-            let mut tasks = self.tasks.borrow_mut();
-            match command {
-                Command::CancelTask { row, serial } => tasks.cancel(Key { row, serial }),
-                Command::DropTask { row, serial } => tasks.drop_handle(Key { row, serial }),
-                Command::DetachTask { row, serial } => tasks.detach(Key { row, serial }),
-                _ => unreachable!("not about a task"),
-            }
-        };
-        self.clear_away(leftover);
-    }
 }
 
 /// A handle of a task, and a future of its output.
@@ -235,6 +139,9 @@ pub struct Task<T> {
     span: Span,
     output: PhantomData<T>,
 }
+
+#[cfg(all(target_pointer_width = "64", not(feature = "tracing")))]
+const _: () = assert!(size_of::<Task<()>>() == 24, "a handle is small");
 
 /// A `Task` holds no `T`, so it never needs pinning.
 impl<T> Unpin for Task<T> {}
@@ -278,7 +185,7 @@ impl<T> Task<T> {
 
     /// A number for this task that no other task of the process ever has.
     pub fn id(&self) -> TaskId {
-        TaskId::new(self.reference.runtime, self.reference.key)
+        self.reference.id()
     }
 
     /// Something that can cancel the task and can be cloned and sent to other threads.
@@ -299,17 +206,6 @@ impl<T: 'static> Future for Task<T> {
         self.reference.forget_row();
         Poll::Ready(output)
     }
-}
-
-/// What a task gives that is awaited where its runtime does not run.
-#[cold]
-fn not_at_home(runtime: RuntimeId) -> AnyTask {
-    assert!(
-        !mailbox::is_alive(runtime),
-        "a `Task` can only be awaited on the thread of its runtime; `Handle::spawn` gives a task that can be awaited \
-         anywhere"
-    );
-    NoOutput::boxed()
 }
 
 impl<T> Drop for Task<T> {
@@ -351,31 +247,6 @@ impl Canceller {
 
 impl fmt::Debug for Canceller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Canceller").field(&TaskId::new(self.0.runtime, self.0.key)).finish()
-    }
-}
-
-/// The number of a task: see [`Task::id`].
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct TaskId {
-    runtime: RuntimeId,
-    serial: u64,
-}
-
-impl TaskId {
-    pub(crate) fn new(runtime: RuntimeId, key: Key) -> TaskId {
-        TaskId { runtime, serial: key.serial }
-    }
-}
-
-impl fmt::Display for TaskId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.runtime.serial(), self.serial)
-    }
-}
-
-impl fmt::Debug for TaskId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TaskId({self})")
+        f.debug_tuple("Canceller").field(&self.0.id()).finish()
     }
 }

@@ -13,7 +13,7 @@
 //! ```
 //!
 //! [`row`] is what is known of a task, [`table`] has the rows, [`queue`] the order of those that are ready, [`cell`] the box that holds first the future and then its
-//! output, [`handle`] what the user holds, [`error`] what can go wrong.
+//! output, [`reference`] how a task is found, [`handle`] what the user holds, [`error`] what can go wrong.
 //!
 //! Next: [`row`].
 
@@ -21,6 +21,7 @@ mod cell;
 mod error;
 mod handle;
 mod queue;
+mod reference;
 mod row;
 mod run;
 mod shuffle;
@@ -28,7 +29,8 @@ mod table;
 
 pub use error::{SpawnError, TaskError};
 pub(crate) use handle::spawn_from;
-pub use handle::{Canceller, Task, TaskId, spawn, try_spawn};
+pub use handle::{Canceller, Task, spawn, try_spawn};
+pub use reference::TaskId;
 pub(crate) use row::{Key, Row, Stage};
 pub(crate) use run::{BUDGET, Discarded};
 pub(crate) use table::Tasks;

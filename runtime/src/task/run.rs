@@ -4,7 +4,7 @@
 //! others. [`Discarded::discard`] makes that a loop: whoever comes first drops them all, one after the other, so a
 //! chain of a million tasks costs no stack, and a destructor that panics costs the next one nothing.
 //!
-//! Next: [`handle`](super::handle).
+//! Next: [`reference`](super::reference), how a task is found.
 
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
@@ -82,6 +82,8 @@ impl Local {
     /// `most` units of work. Returns the units that it took.
     ///
     /// Between two polls there is one look at the table: it takes the one task back, wakes who awaits it, and gives the next.
+    ///
+    /// (As a part of the loop, which needs the registers for what is rare, a spawn and its await takes 120 cycles, not 108.)
     #[inline(never)]
     pub(crate) fn run_turns(&self, most: u32) -> u32 {
         let mut work = 0;
@@ -90,21 +92,28 @@ impl Local {
             let Some((key, task)) = self.next_task(&mut tasks) else { break };
             drop(tasks);
             let (task, finished) = self.poll_task(key, task);
+            tasks = self.tasks.borrow_mut();
+            if let Some(leftover) = self.settle(&mut tasks, key, task, finished) {
+                drop(tasks);
+                self.clear_away(leftover);
+                tasks = self.tasks.borrow_mut();
+            }
             work += 1 + BUDGET - self.budget();
-            tasks = self.tasks.borrow_mut();
-            let leftover = match tasks.settle(key, task, finished) {
-                Leftover { task: None, awaiter: None } => continue,
-                Leftover { task: None, awaiter: Some(awaiter) } => match self.mark_task_waker(&mut tasks, awaiter) {
-                    None => continue,
-                    foreign => Leftover { task: None, awaiter: foreign },
-                },
-                leftover => leftover,
-            };
-            drop(tasks);
-            self.clear_away(leftover);
-            tasks = self.tasks.borrow_mut();
         }
         work
+    }
+
+    /// A task was polled. Gives what is to be dropped and woken, but for a task of ours, which it wakes.
+    #[inline(always)]
+    fn settle(&self, tasks: &mut Tasks, key: Key, task: AnyTask, finished: bool) -> Option<Leftover> {
+        match tasks.settle(key, task, finished) {
+            Leftover { task: None, awaiter: None } => None,
+            Leftover { task: None, awaiter: Some(awaiter) } => {
+                let foreign = self.mark_task_waker(tasks, awaiter)?;
+                Some(Leftover { task: None, awaiter: Some(foreign) })
+            }
+            leftover => Some(leftover),
+        }
     }
 
     /// The next task of the turn, or of the next one, unless there is something else to do first.
