@@ -49,8 +49,9 @@
 //! # A task
 //!
 //! A task is one allocation, of its future, its output and its vtable; `malloc` and `free` are a fifth of its instructions.
-//! The rest is a row of the table taken and given back, an entry of the ready queue, two polls (of the task, and of who awaits it), and
-//! the wake between them. A task that only yields costs what a child does: a queue of rows instead of a linked list.
+//! The rest is a row of the table taken and given back, a place in the ready queue, which is a list through the rows as that of
+//! a gather is one through its children, two polls (of the task, and of who awaits it), and the wake between them. A task that only
+//! yields costs a fifth more than a child that does: its box is taken out of its row for the poll, and put back.
 //!
 //! # A timer
 //!

@@ -100,3 +100,48 @@ impl Queue {
         taken
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows() -> Vec<Row> {
+        (0..10).map(|_| Row::free()).collect()
+    }
+
+    /// What is left of this turn.
+    fn rest_of_turn(queue: &mut Queue, rows: &mut [Row]) -> Vec<u32> {
+        std::iter::from_fn(|| queue.pop(rows).map(|(number, _)| number)).collect()
+    }
+
+    #[test]
+    fn a_turn_has_what_was_queued_when_it_began_in_that_order() {
+        let (mut queue, mut rows) = (Queue::new(), rows());
+        [3, 1, 4].into_iter().for_each(|row| queue.push(&mut rows, row));
+        assert!(queue.is_turn_over() && !queue.is_empty());
+        queue.begin_turn();
+        assert_eq!(queue.pop(&mut rows).map(|(number, _)| number), Some(3));
+        [3, 5].into_iter().for_each(|row| queue.push(&mut rows, row));
+        assert_eq!(rest_of_turn(&mut queue, &mut rows), [1, 4]);
+        queue.begin_turn();
+        assert_eq!(rest_of_turn(&mut queue, &mut rows), [3, 5]);
+        assert!(queue.is_empty() && rows.iter().all(|row| !row.is_queued()));
+    }
+
+    #[test]
+    fn what_is_not_taken_off_keeps_its_turn_and_its_order() {
+        let (mut queue, mut rows) = (Queue::new(), rows());
+        [0, 1, 2, 3, 4].into_iter().for_each(|row| queue.push(&mut rows, row));
+        queue.begin_turn();
+        [9, 8, 7, 6].into_iter().for_each(|row| queue.push(&mut rows, row));
+        for row in [0, 2, 4, 6, 9] {
+            rows[row].polls = 1;
+        }
+        assert_eq!(queue.take_off(&mut rows, |row| row.polls == 1), [0, 2, 4, 9, 6]);
+        queue.push(&mut rows, 5);
+        assert_eq!(rest_of_turn(&mut queue, &mut rows), [1, 3]);
+        queue.begin_turn();
+        assert_eq!(rest_of_turn(&mut queue, &mut rows), [8, 7, 5]);
+        assert!(queue.is_empty() && rows.iter().all(|row| !row.is_queued()));
+    }
+}
