@@ -69,10 +69,9 @@ impl EventLoop {
         let waker = waker::new(local.begin_main());
         let mut cx = Context::from_waker(&waker);
         let mut work = 0;
-        let mut left_of_turn = 0;
         let mut had_letters = false;
         loop {
-            if left_of_turn == 0 {
+            if local.is_turn_over() {
                 if local.take_main() {
                     local.set_budget(BUDGET);
                     local.note_main_poll();
@@ -82,10 +81,10 @@ impl EventLoop {
                     }
                     work += 1 + BUDGET - local.budget();
                 }
-                left_of_turn = local.begin_turn();
+                local.begin_turn();
             }
-            work += local.run_turns(&mut left_of_turn, ROUND.saturating_sub(work));
-            if left_of_turn == 0 {
+            work += local.run_turns(ROUND.saturating_sub(work));
+            if local.is_turn_over() {
                 local.wake_deferred();
             }
             if work < ROUND && local.has_ready() {

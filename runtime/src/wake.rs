@@ -21,6 +21,7 @@ use crate::contain::contain;
 use crate::id::{Id, MAIN, Target};
 use crate::local::{self, Local};
 use crate::mailbox;
+use crate::task::Tasks;
 use crate::waker;
 
 /// Wakes what `id` names, from any thread.
@@ -61,6 +62,25 @@ impl Local {
             Ok(id) => Some(waker::new(id)),
             Err(foreign) => Some(foreign),
         }
+    }
+
+    /// As [`mark_waker`](Local::mark_waker) with the table of tasks in hand, for the waker of a task or of the main future; gives
+    /// any other back. (With tracing every wake is told to a subscriber, which is a user's code: it gives all back.)
+    #[inline(always)]
+    pub(crate) fn mark_task_waker(&self, tasks: &mut Tasks, waker: Waker) -> Option<Waker> {
+        let Some(id) = waker::id_of(&waker) else { return Some(waker) };
+        let Target::Task { row, generation } = id.target() else { return Some(waker) };
+        if !self.is_home_of(id) || cfg!(feature = "tracing") {
+            return Some(waker);
+        }
+        std::mem::forget(waker); // its drop would do nothing, through a call
+        self.counters.wakes.add(1);
+        if row == MAIN {
+            self.wake_main(generation);
+        } else {
+            tasks.make_ready(row, generation);
+        }
+        None
     }
 
     /// Does all of a wake that happens in our own tables, and returns the waker of another library or runtime, if

@@ -10,8 +10,8 @@ use std::thread;
 use std::time::Duration;
 
 use gather::{
-    Builder, Handle, Metrics, Runtime, TcpListener, TcpStream, gather, run, sleep, spawn, spawn_blocking,
-    yield_now,
+    Builder, Handle, Metrics, Runtime, TaskError, TcpListener, TcpStream, gather, run, sleep, spawn,
+    spawn_blocking, yield_now,
 };
 use gather_tests::gate::Gate;
 use gather_tests::probe::{Probe, elsewhere, letters_are_read, poll_once, some_turns};
@@ -186,6 +186,22 @@ fn wakes_of_every_kind_are_counted_also_those_for_nobody() {
             }
         });
     });
+}
+
+#[test]
+fn a_task_that_finishes_wakes_who_awaits_it_once_be_it_the_main_future_a_task_or_a_child() {
+    let runtime = Runtime::new().unwrap();
+    runtime.block_on(spawn_inside(async {})).unwrap();
+    assert_eq!(runtime.metrics().wakes(), 1);
+    runtime.block_on(spawn_inside(async { spawn(async {}).await.unwrap() })).unwrap();
+    assert_eq!(runtime.metrics().wakes(), 3);
+    runtime.block_on(async { gather([spawn(async {})]).await }).unwrap();
+    assert_eq!(runtime.metrics().wakes(), 4);
+}
+
+/// A future that spawns this one when it is polled, and awaits it.
+async fn spawn_inside(future: impl Future<Output = ()> + 'static) -> Result<(), TaskError> {
+    spawn(future).await
 }
 
 #[test]

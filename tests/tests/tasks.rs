@@ -276,6 +276,24 @@ fn a_task_is_finished_when_its_output_is_there() {
 }
 
 #[test]
+fn a_handle_that_has_given_its_output_keeps_its_id_and_does_nothing_to_the_next_task_of_its_row() {
+    run(async {
+        let mut task = spawn(async { 1 });
+        let (id, canceller) = (task.id(), task.canceller());
+        assert_eq!((&mut task).await.unwrap(), 1);
+        let next = spawn(async { 2 });
+        assert_eq!(task.id(), id);
+        assert_ne!(task.id(), next.id());
+        assert!(task.is_finished());
+        task.cancel();
+        task.canceller().cancel();
+        canceller.cancel();
+        drop(task);
+        assert_eq!(next.await.unwrap(), 2);
+    });
+}
+
+#[test]
 fn no_two_tasks_of_the_process_have_the_same_id() {
     let mut ids = Vec::new();
     for _ in 0..3 {

@@ -190,7 +190,7 @@ fn owner(local: &Local, waker: Option<&Waker>) -> Owner {
 
 fn state_of(row: &Row) -> State {
     match row.stage {
-        Stage::Idle if row.queued => State::Ready,
+        Stage::Idle if row.is_queued() => State::Ready,
         Stage::Idle => State::Waiting,
         Stage::Running | Stage::RunningCancelled => State::Running,
         Stage::Finished | Stage::Cancelled | Stage::Free => State::Finished,

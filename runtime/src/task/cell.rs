@@ -25,8 +25,9 @@ pub(super) trait Erased {
     /// Polls the future. A panic in it, or in its destructor when it is done, becomes the output.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()>;
 
-    /// Moves the output into `place`, an `Option<Result<T, TaskError>>`, if there is one and the type is right.
-    fn take_output(self: Pin<&mut Self>, place: &mut dyn Any);
+    /// Moves the output into `place`, an `Option<Result<T, TaskError>>`, if there is one and the type is right. (It ends with the
+    /// box, whose size it knows: that is a call less than to drop it after.)
+    fn into_output(self: Pin<Box<Self>>, place: &mut dyn Any);
 
     /// The span of a future that has not ended.
     #[cfg(feature = "tracing")]
@@ -69,8 +70,9 @@ impl<F: Future + 'static> Erased for Cell<F> {
         })
     }
 
-    fn take_output(self: Pin<&mut Self>, place: &mut dyn Any) {
-        if let (CellProjection::Output { output }, Some(place)) = (self.project(), place.downcast_mut()) {
+    fn into_output(mut self: Pin<Box<Self>>, place: &mut dyn Any) {
+        let Some(place) = place.downcast_mut() else { return };
+        if let CellProjection::Output { output } = self.as_mut().project() {
             *place = output.take();
         }
     }
@@ -81,5 +83,28 @@ impl<F: Future + 'static> Erased for Cell<F> {
             Cell::Future { span, .. } => Some(span),
             Cell::Output { .. } => None,
         }
+    }
+}
+
+/// In place of the box of a task that was cancelled, for its handle. It has no size, so the box is no allocation.
+pub(super) struct NoOutput;
+
+impl NoOutput {
+    #[cold]
+    pub(super) fn boxed() -> AnyTask {
+        Box::pin(NoOutput)
+    }
+}
+
+impl Erased for NoOutput {
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+
+    fn into_output(self: Pin<Box<Self>>, _: &mut dyn Any) {}
+
+    #[cfg(feature = "tracing")]
+    fn span(&self) -> Option<&Span> {
+        None
     }
 }

@@ -12,12 +12,12 @@ use std::task::{Context, Poll};
 
 use super::cell::{AnyTask, Cell};
 use super::error::{SpawnError, TaskError};
-use super::row::{Key, Leftover};
+use super::reference::{Reference, TaskId};
+use super::row::Key;
 use super::table::Tasks;
 use crate::local::{self, Local};
-use crate::mailbox::{self, Command, RuntimeId};
+use crate::mailbox::{self, Command};
 use crate::trace::Span;
-use crate::waker;
 
 /// Starts a task on the runtime of this thread, and returns its handle. It is first polled when the caller has
 /// let the loop go on. Neither the future nor its output needs to be `Send`.
@@ -101,9 +101,14 @@ fn max_tasks() -> usize {
 /// without optimisation copies it each time, and the stack is only so large.
 #[inline(always)] // a `Reference` does not fit two registers: see `Row`
 fn insert(task: AnyTask, spawned_at: &'static Location<'static>, span: &Span) -> Reference {
-    let key = local::with(|local| local.tasks.borrow_mut().insert(task, spawned_at));
+    let key = insert_row(task, spawned_at);
     span.set_id(key.serial);
     Reference { runtime: local::with(Local::id), key }
+}
+
+#[inline(never)] // what it takes and gives is in registers; as a part of every `spawn` it would not be
+fn insert_row(task: AnyTask, spawned_at: &'static Location<'static>) -> Key {
+    local::with(|local| local.tasks.borrow_mut().insert(task, spawned_at))
 }
 
 #[cold]
@@ -111,55 +116,6 @@ fn insert(task: AnyTask, spawned_at: &'static Location<'static>, span: &Span) ->
 fn no_room() -> ! {
     let error = SpawnError { future: (), max_tasks: max_tasks() };
     panic!("gather::spawn: {error}; `gather::try_spawn` gives the future back instead")
-}
-
-/// Which task of which runtime.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct Reference {
-    runtime: RuntimeId,
-    key: Key,
-}
-
-impl Reference {
-    /// Does something to the task where it lives: now, if that is here, or else by a message. If its runtime is
-    /// gone, so is the task.
-    fn change(
-        self,
-        here: impl FnOnce(&mut Tasks, Key) -> Leftover,
-        elsewhere: impl FnOnce(u32, u64) -> Command,
-    ) {
-        let done = local::with_home(self.runtime, |local| {
-            let leftover = here(&mut local.tasks.borrow_mut(), self.key);
-            local.clear_away(leftover);
-        });
-        if done.is_none() {
-            let _ = mailbox::send(self.runtime, elsewhere(self.key.row, self.key.serial));
-        }
-    }
-
-    fn drop_handle(self) {
-        self.change(Tasks::drop_handle, |row, serial| Command::DropTask { row, serial });
-    }
-
-    fn cancel(self) {
-        self.change(Tasks::cancel, |row, serial| Command::CancelTask { row, serial });
-    }
-}
-
-impl Local {
-    /// What another thread asked to be done to a task.
-    pub(crate) fn change_task(&self, command: Command) {
-        let leftover = {
-            let mut tasks = self.tasks.borrow_mut();
-            match command {
-                Command::CancelTask { row, serial } => tasks.cancel(Key { row, serial }),
-                Command::DropTask { row, serial } => tasks.drop_handle(Key { row, serial }),
-                Command::DetachTask { row, serial } => tasks.detach(Key { row, serial }),
-                _ => unreachable!("not about a task"),
-            }
-        };
-        self.clear_away(leftover);
-    }
 }
 
 /// A handle of a task, and a future of its output.
@@ -177,13 +133,15 @@ impl Local {
 /// When it is polled on another thread than its runtime's, or again after it has given its output.
 #[must_use = "dropping a `Task` cancels it: await it, keep it, or `.detach()` it"]
 pub struct Task<T> {
+    /// Of no row, when the output was taken: then there is nothing to cancel.
     reference: Reference,
-    /// Whether the output was taken: then there is nothing to cancel.
-    taken: bool,
     /// The task's span, to be given its name.
     span: Span,
     output: PhantomData<T>,
 }
+
+#[cfg(all(target_pointer_width = "64", not(feature = "tracing")))]
+const _: () = assert!(size_of::<Task<()>>() == 24, "a handle is small");
 
 /// A `Task` holds no `T`, so it never needs pinning.
 impl<T> Unpin for Task<T> {}
@@ -191,7 +149,7 @@ impl<T> Unpin for Task<T> {}
 impl<T> Task<T> {
     #[inline(always)]
     fn new(reference: Reference, span: Span) -> Task<T> {
-        Task { reference, taken: false, span, output: PhantomData }
+        Task { reference, span, output: PhantomData }
     }
 
     /// Names the task in a [`dump`](crate::dump()). (It may be named on the thread of its runtime; elsewhere this does nothing.)
@@ -205,8 +163,9 @@ impl<T> Task<T> {
 
     /// Lets the task go on alone. Its output is dropped, and a panic in it is only reported by the panic hook.
     pub fn detach(mut self) {
-        self.taken = true;
-        self.reference.change(Tasks::detach, |row, serial| Command::DetachTask { row, serial });
+        let reference = self.reference;
+        self.reference.forget_row();
+        reference.change(Tasks::detach, |row, serial| Command::DetachTask { row, serial });
     }
 
     /// Cancels the task: its future is dropped now (or when the poll that is going on returns), and the handle
@@ -226,7 +185,7 @@ impl<T> Task<T> {
 
     /// A number for this task that no other task of the process ever has.
     pub fn id(&self) -> TaskId {
-        TaskId(self.reference)
+        self.reference.id()
     }
 
     /// Something that can cancel the task and can be cloned and sent to other threads.
@@ -240,49 +199,19 @@ impl<T: 'static> Future for Task<T> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        assert!(!self.taken, "a `Task` was polled after it had given its output");
-        let Reference { runtime, key } = self.reference;
-        let polled = local::with_home(runtime, |local| {
-            // A foreign waker runs foreign code when it is cloned or dropped, which may even end this task: so it is
-            // cloned before anything is looked at, and dropped after.
-            let waker = waker::copy(cx.waker());
-            let mut tasks = local.tasks.borrow_mut();
-            if let Some(awaiter) = tasks.awaiter_mut(key) {
-                let stale = awaiter.replace(waker);
-                drop(tasks);
-                let _ = stale.map(waker::into_id);
-                return Poll::Pending;
-            }
-            let task = tasks.finish(key);
-            drop(tasks);
-            let _ = waker::into_id(waker);
-            let mut output = None;
-            if let Some(mut task) = task {
-                task.as_mut().take_output(&mut output);
-            }
-            Poll::Ready(output.unwrap_or_else(|| Err(TaskError::cancelled())))
-        });
-        let polled = polled.unwrap_or_else(|| Poll::Ready(Err(not_at_home(runtime))));
-        self.taken = polled.is_ready();
-        polled
+        let Some(task) = self.reference.poll_over(cx) else { return Poll::Pending };
+        let mut output = None;
+        task.into_output(&mut output);
+        let output = output.unwrap_or_else(|| Err(self.reference.no_output()));
+        self.reference.forget_row();
+        Poll::Ready(output)
     }
-}
-
-/// What a task gives that is awaited where its runtime does not run.
-#[cold]
-fn not_at_home(runtime: RuntimeId) -> TaskError {
-    assert!(
-        !mailbox::is_alive(runtime),
-        "a `Task` can only be awaited on the thread of its runtime; `Handle::spawn` gives a task that can be awaited \
-         anywhere"
-    );
-    TaskError::cancelled()
 }
 
 impl<T> Drop for Task<T> {
     #[inline(always)] // mostly there is nothing to do
     fn drop(&mut self) {
-        if !self.taken {
+        if self.reference.has_row() {
             self.reference.drop_handle();
         }
     }
@@ -318,28 +247,6 @@ impl Canceller {
 
 impl fmt::Debug for Canceller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Canceller").field(&TaskId(self.0)).finish()
-    }
-}
-
-/// The number of a task: see [`Task::id`].
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct TaskId(Reference);
-
-impl TaskId {
-    pub(crate) fn new(runtime: RuntimeId, key: Key) -> TaskId {
-        TaskId(Reference { runtime, key })
-    }
-}
-
-impl fmt::Display for TaskId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.0.runtime.serial(), self.0.key.serial)
-    }
-}
-
-impl fmt::Debug for TaskId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TaskId({self})")
+        f.debug_tuple("Canceller").field(&self.0.id()).finish()
     }
 }

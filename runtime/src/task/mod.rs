@@ -12,14 +12,17 @@
 //!   3  finished after the handle was dropped or detached: nothing is kept
 //! ```
 //!
-//! [`row`] is what is known of a task, [`table`] has the rows and the ready queue, [`cell`] the box that holds first the future and then its
-//! output, [`handle`] what the user holds, [`error`] what can go wrong.
+//! [`row`] is what is known of a task, [`table`] has the rows, [`queue`] the order of those that are ready, [`cell`] the box that holds
+//! first the future and then its output, [`reference`] how a task is found, [`handle`] what the user holds, [`error`] what can go
+//! wrong.
 //!
 //! Next: [`row`].
 
 mod cell;
 mod error;
 mod handle;
+mod queue;
+mod reference;
 mod row;
 mod run;
 mod shuffle;
@@ -27,7 +30,8 @@ mod table;
 
 pub use error::{SpawnError, TaskError};
 pub(crate) use handle::spawn_from;
-pub use handle::{Canceller, Task, TaskId, spawn, try_spawn};
+pub use handle::{Canceller, Task, spawn, try_spawn};
+pub use reference::TaskId;
 pub(crate) use row::{Key, Row, Stage};
 pub(crate) use run::{BUDGET, Discarded};
 pub(crate) use table::Tasks;

@@ -10,10 +10,18 @@ use super::cell::AnyTask;
 /// Where a task is, and which one it was: a key of a task that is gone matches nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
+    /// `NOWHERE` in a handle that has given its output.
     pub(crate) row: u32,
     /// Never used twice in one runtime.
     pub(crate) serial: u64,
 }
+
+/// The number of no row.
+pub(super) const NOWHERE: u32 = u32::MAX;
+/// The `next` of a row that is not in the ready queue.
+pub(super) const NOT_QUEUED: u32 = u32::MAX;
+/// The end of a list of rows: no row has this number.
+pub(super) const END: u32 = NOT_QUEUED - 1;
 
 /// One task.
 ///
@@ -28,10 +36,11 @@ pub(crate) struct Row {
     /// Whom to wake when it is finished.
     pub(crate) awaiter: Option<Waker>,
     pub(crate) stage: Stage,
-    /// Whether it is on the ready queue.
-    pub(crate) queued: bool,
     /// Whether a handle can still take the output.
     pub(crate) has_handle: bool,
+    /// The row behind it in the ready queue, or `END`; `NOT_QUEUED` if it is not in it. Of a free row that is not in it: the next
+    /// free row.
+    pub(super) next: u32,
     /// How often it was polled.
     pub(crate) polls: u32,
     /// When it was polled last (before that, when it was spawned).
@@ -49,12 +58,25 @@ impl Row {
             task: None,
             awaiter: None,
             stage: Stage::Free,
-            queued: false,
             has_handle: false,
+            next: NOT_QUEUED,
             polls: 0,
             polled_at: 0,
             spawned_at: Location::caller(),
         }
+    }
+
+    /// Puts a task into the row, which has none. (So nothing is dropped: to look costs registers, which the caller has to save.)
+    #[inline(always)]
+    pub(super) fn put(&mut self, task: AnyTask) {
+        debug_assert!(self.task.is_none());
+        std::mem::forget(self.task.replace(task));
+    }
+
+    /// Whether it is in the ready queue.
+    #[inline(always)]
+    pub(crate) fn is_queued(&self) -> bool {
+        self.next != NOT_QUEUED
     }
 }
 
@@ -85,3 +107,6 @@ pub(super) struct Leftover {
     pub(super) task: Option<AnyTask>,
     pub(super) awaiter: Option<Waker>,
 }
+
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Row>() == 64, "finding a row is a shift, and a task that waits is small");

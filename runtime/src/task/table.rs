@@ -1,18 +1,18 @@
-//! The table of tasks, and the queue of those that are ready.
+//! The table of tasks.
 //!
 //! A row moves through the stages of the diagram in [`task`](super). Nothing here runs a user's code: what is to
 //! be polled, dropped or woken is returned to the caller, who does it when the table is not borrowed.
 //!
-//! Next: [`shuffle`](super::shuffle), the order of the tasks that are ready.
+//! Next: [`queue`](super::queue), the order of the tasks that are ready.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::panic::Location;
 use std::task::Waker;
 
 use super::cell::AnyTask;
-use super::row::{Key, Leftover, Row, Stage};
-use super::shuffle::shuffle;
+use super::queue::Queue;
+use super::row::{END, Key, Leftover, Row, Stage};
 use crate::id::{self, MAIN};
 
 /// The tasks of one runtime.
@@ -20,14 +20,15 @@ pub(crate) struct Tasks {
     /// A row for each task that is alive, or whose output nobody took yet; and free rows. (Not a `Slab`, which takes
     /// and gives rows by value: see [`Row`].)
     rows: Vec<Row>,
-    /// The free rows. The last one is used first, while it is in the cache.
-    free: Vec<u32>,
+    /// The free row that was used last, and is used first, while it is in the cache; `END` if there is none. It names the next
+    /// (`Row::next`).
+    free: u32,
     /// How many rows are not free. (Of another width than `serial`: else the compiler counts both at once, and the processor
     /// waits for what was just written to each, which is 3 % of a spawn and its await.)
     alive: u32,
     /// The rows that were woken, in order, each once. A row that became free meanwhile is passed over, and only then
     /// used again: a new task does not take an old one's turn.
-    ready: VecDeque<u32>,
+    ready: Queue,
     /// The serial number of the last task.
     serial: u64,
     /// The most rows that there may be.
@@ -44,9 +45,9 @@ impl Tasks {
     pub(crate) const fn new() -> Tasks {
         Tasks {
             rows: Vec::new(),
-            free: Vec::new(),
+            free: END,
             alive: 0,
-            ready: VecDeque::new(),
+            ready: Queue::new(),
             serial: 0,
             max: MAIN as usize,
             now: 0,
@@ -78,46 +79,45 @@ impl Tasks {
     pub(super) fn insert(&mut self, task: AnyTask, spawned_at: &'static Location<'static>) -> Key {
         self.serial += 1;
         self.alive += 1;
-        let row = self.free.pop().unwrap_or_else(|| self.add_row());
-        let place = &mut self.rows[row as usize];
+        if self.free == END {
+            self.add_row();
+        }
+        let row = self.free;
+        let rows = &mut self.rows[..];
+        let place = &mut rows[row as usize];
+        self.free = place.next;
         place.serial = self.serial;
-        place.task = Some(task);
+        place.put(task);
         place.stage = Stage::Idle;
-        place.queued = true;
         place.has_handle = true;
         place.polls = 0;
         place.polled_at = self.now;
         place.spawned_at = spawned_at;
-        self.ready.push_back(row);
+        self.ready.push(rows, row);
         Key { row, serial: self.serial }
     }
 
+    /// Makes a free row.
     #[cold]
-    fn add_row(&mut self) -> u32 {
+    fn add_row(&mut self) {
         // Tasks that were spawned and dropped in one turn leave their rows in the ready queue. More of them than of
         // others are too many.
-        if self.ready.len() > 2 * self.alive as usize + 64 {
-            self.pass_over_free_rows();
-            if let Some(row) = self.free.pop() {
-                return row;
+        if self.rows.len() > 2 * self.alive as usize + 64 {
+            for row in self.ready.take_off(&mut self.rows, |row| row.stage == Stage::Free) {
+                self.add_free_row(row);
             }
+            return;
         }
         assert!(self.rows.len() < MAIN as usize, "gather: this runtime has as many tasks as it can");
         self.rows.push(Row::free());
-        (self.rows.len() - 1) as u32
+        self.add_free_row((self.rows.len() - 1) as u32);
     }
 
-    /// Takes the rows without a task off the ready queue.
-    fn pass_over_free_rows(&mut self) {
-        let (rows, free) = (&mut self.rows, &mut self.free);
-        self.ready.retain(|row| {
-            let place = &mut rows[*row as usize];
-            if place.stage == Stage::Free {
-                place.queued = false;
-                free.push(*row);
-            }
-            place.stage != Stage::Free
-        });
+    /// A row has no task, and is not in the ready queue.
+    #[inline(always)]
+    fn add_free_row(&mut self, row: u32) {
+        self.rows[row as usize].next = self.free;
+        self.free = row;
     }
 
     /// Takes a task away, and gives what is in its row.
@@ -135,8 +135,8 @@ impl Tasks {
         place.serial = 0;
         place.stage = Stage::Free;
         self.alive -= 1;
-        if !place.queued {
-            self.free.push(row);
+        if !place.is_queued() {
+            self.add_free_row(row);
         }
         if !self.names.is_empty() {
             self.forget_name(row);
@@ -152,9 +152,8 @@ impl Tasks {
     #[inline]
     pub(crate) fn make_ready(&mut self, row: u32, generation: u32) {
         if let Some(task) = self.rows.get_mut(row as usize) {
-            if !task.queued && !task.stage.is_over() && id::task_generation(task.serial) == generation {
-                task.queued = true;
-                self.ready.push_back(row);
+            if !task.is_queued() && !task.stage.is_over() && id::task_generation(task.serial) == generation {
+                self.ready.push(&mut self.rows, row);
             }
         }
     }
@@ -164,50 +163,43 @@ impl Tasks {
         !self.ready.is_empty()
     }
 
-    /// How many entries the ready queue has now: a turn of the loop polls no more.
+    /// Begins the next turn, when the one before is over: it has the tasks that are ready now.
     #[inline(always)]
-    pub(crate) fn begin_turn(&mut self) -> usize {
-        if self.shuffle.is_some() {
-            self.shuffle_ready();
-        }
-        self.ready.len()
-    }
-
-    #[cold]
-    fn shuffle_ready(&mut self) {
+    pub(crate) fn begin_turn(&mut self) {
+        self.ready.begin_turn();
         if let Some(state) = &mut self.shuffle {
-            shuffle(self.ready.make_contiguous(), state);
+            self.ready.shuffle_turn(&mut self.rows, state);
         }
     }
 
-    /// Takes the next row off the ready queue, if it has a task to be polled.
+    /// Whether no task is left of this turn.
     #[inline(always)]
-    pub(super) fn next_ready(&mut self) -> Option<u32> {
-        let row = self.ready.pop_front()?;
-        let task = &mut self.rows[row as usize];
-        task.queued = false;
-        match task.stage {
-            Stage::Idle => return Some(row),
-            Stage::Free => self.free.push(row),
-            _ => {}
+    pub(crate) fn is_turn_over(&self) -> bool {
+        self.ready.is_turn_over()
+    }
+
+    /// Takes the next task of this turn out of its row, to be polled.
+    #[inline(always)]
+    pub(super) fn next_ready(&mut self) -> Option<(Key, AnyTask)> {
+        loop {
+            let (number, row) = self.ready.pop(&mut self.rows)?;
+            if row.stage == Stage::Idle {
+                row.stage = Stage::Running;
+                row.polls = row.polls.wrapping_add(1);
+                row.polled_at = self.now;
+                let key = Key { row: number, serial: row.serial };
+                return row.task.take().map(|task| (key, task));
+            }
+            self.pass_over(number);
         }
-        None
     }
 
-    /// Takes the task of a row out, to be polled. (It is not one function with the one above because what each of them
-    /// returns fits two registers.)
-    #[inline(always)]
-    pub(super) fn start(&mut self, row: u32) -> Option<AnyTask> {
-        let task = &mut self.rows[row as usize];
-        task.stage = Stage::Running;
-        task.polls = task.polls.wrapping_add(1);
-        task.polled_at = self.now;
-        task.task.take()
-    }
-
-    #[inline(always)]
-    pub(super) fn key(&self, row: u32) -> Key {
-        Key { row, serial: self.rows[row as usize].serial }
+    /// A row was taken off the ready queue that has no task to be polled.
+    #[cold]
+    fn pass_over(&mut self, row: u32) {
+        if self.rows[row as usize].stage == Stage::Free {
+            self.add_free_row(row);
+        }
     }
 
     /// A task was polled.
@@ -219,17 +211,17 @@ impl Tasks {
         let cancelled = task.stage == Stage::RunningCancelled;
         if !finished && !cancelled {
             task.stage = Stage::Idle;
-            task.task = Some(future);
+            task.put(future);
             return Leftover::default();
         }
         if !task.has_handle {
-            task.task = Some(future);
+            task.put(future);
             return self.remove(key.row);
         }
         let awaiter = task.awaiter.take();
         if finished {
             task.stage = Stage::Finished;
-            task.task = Some(future);
+            task.put(future);
             Leftover { task: None, awaiter }
         } else {
             task.stage = Stage::Cancelled;
@@ -302,9 +294,9 @@ impl Tasks {
     /// the task was cancelled.
     #[inline]
     pub(super) fn finish(&mut self, key: Key) -> Option<AnyTask> {
-        let task = self.get_mut(key)?.task.take();
-        self.free_row(key.row);
-        task
+        self.get_mut(key)?;
+        self.free_row(key.row); // first, because it may call: nothing is to be kept in registers meanwhile
+        self.rows[key.row as usize].task.take()
     }
 
     /// The loop has looked at the clock.
