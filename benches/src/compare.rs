@@ -6,6 +6,7 @@
 //! | `--quick` | one round of short samples, for CI: shows what broke, not what is a tenth slower |
 //! | `--markdown` | prints the table as the README has it |
 //! | `--sample "yield 100" gather` | takes one figure in this process, for a profiler |
+//! | `--serve echo gather` | is the server of such a process (`echo`, `answers` or `http`); prints its port |
 //!
 //! Started by anything but `cargo bench` (`cargo test --all-targets` does that) it is quick.
 //!
@@ -35,6 +36,8 @@ mod hand;
 mod joins;
 mod machine;
 mod measure;
+#[cfg(target_os = "linux")]
+mod net;
 mod peers;
 mod ready;
 mod rows;
@@ -56,6 +59,9 @@ struct Arguments {
     effort: Effort,
     /// Set in a process that this program started: the one row and contender to sample.
     sample: Option<(Row, Contender)>,
+    /// Set in a process that a sampling process started: what to serve, and with whom.
+    #[cfg(target_os = "linux")]
+    serve: Option<(String, String)>,
 }
 
 impl Arguments {
@@ -63,7 +69,14 @@ impl Arguments {
     fn parse() -> Result<Self, String> {
         let by_cargo_bench = std::env::args().any(|argument| argument == "--bench");
         let effort = if by_cargo_bench { Effort::Full } else { Effort::Quick };
-        let mut arguments = Self { filters: Vec::new(), markdown: false, effort, sample: None };
+        let mut arguments = Self {
+            filters: Vec::new(),
+            markdown: false,
+            effort,
+            sample: None,
+            #[cfg(target_os = "linux")]
+            serve: None,
+        };
         let mut rest = std::env::args().skip(1);
         while let Some(argument) = rest.next() {
             match argument.as_str() {
@@ -77,6 +90,8 @@ impl Arguments {
                         row.zip(contender).ok_or("--sample takes the names of a row and a contender")?;
                     arguments.sample = Some(both);
                 }
+                #[cfg(target_os = "linux")]
+                "--serve" => arguments.serve = rest.next().zip(rest.next()),
                 flag if flag.starts_with('-') => {
                     return Err(format!("{flag} is none of --quick, --markdown, --sample"));
                 }
@@ -99,6 +114,10 @@ impl Arguments {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments = Arguments::parse()?;
+    #[cfg(target_os = "linux")]
+    if let Some((service, contender)) = arguments.serve {
+        return Ok(net::serve(&service, &contender)?);
+    }
     if let Some((row, contender)) = arguments.sample {
         println!("{}", measure::median_sample(row, contender, arguments.effort));
         return Ok(());

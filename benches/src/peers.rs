@@ -110,11 +110,27 @@ pub(crate) enum Contender {
     TokioJoinSet,
     /// `smol::LocalExecutor`.
     Smol,
+    /// glommio's `spawn_local`.
+    Glommio,
+    /// compio's `spawn`.
+    Compio,
+    /// monoio's `spawn`, on io_uring.
+    MonoioUring,
+    /// monoio's `spawn`, on epoll.
+    MonoioEpoll,
+    /// A loop by hand on mio: `net/peers/by_mio.rs`.
+    Mio,
+    /// Python's asyncio, by script.
+    Asyncio,
+    /// asyncio on uvloop's loop, by script.
+    Uvloop,
+    /// Node, by script.
+    Node,
 }
 
 impl Contender {
     /// Every contender, in the order of the table.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::Hand,
         Self::Ours,
         Self::FuturesBuffered,
@@ -126,6 +142,14 @@ impl Contender {
         Self::TokioSpawn,
         Self::TokioJoinSet,
         Self::Smol,
+        Self::Glommio,
+        Self::Compio,
+        Self::MonoioUring,
+        Self::MonoioEpoll,
+        Self::Mio,
+        Self::Asyncio,
+        Self::Uvloop,
+        Self::Node,
     ];
 
     /// Its name in the table.
@@ -142,6 +166,14 @@ impl Contender {
             Self::TokioSpawn => "tokio spawn",
             Self::TokioJoinSet => "tokio JoinSet",
             Self::Smol => "smol LocalExecutor",
+            Self::Glommio => "glommio",
+            Self::Compio => "compio",
+            Self::MonoioUring => "monoio io_uring",
+            Self::MonoioEpoll => "monoio epoll",
+            Self::Mio => "mio (by hand)",
+            Self::Asyncio => "asyncio",
+            Self::Uvloop => "uvloop",
+            Self::Node => "Node",
         }
     }
 
@@ -150,9 +182,21 @@ impl Contender {
         Self::ALL.into_iter().find(|contender| contender.name() == name)
     }
 
-    /// Whether it is somebody else's: neither ours nor the floor.
+    /// Whether it is somebody else's: neither ours nor a floor.
     pub(crate) fn is_peer(self) -> bool {
-        !matches!(self, Self::Hand | Self::Ours)
+        !matches!(self, Self::Hand | Self::Ours | Self::Mio)
+    }
+
+    /// Whether it is a script, run by an interpreter.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn is_script(self) -> bool {
+        matches!(self, Self::Asyncio | Self::Uvloop | Self::Node)
+    }
+
+    /// Whether it gathers.
+    pub(crate) fn gathers(self) -> bool {
+        use Contender::*;
+        !matches!(self, Glommio | Compio | MonoioUring | MonoioEpoll | Mio | Asyncio | Uvloop | Node)
     }
 
     /// Whether it runs on tokio.
@@ -209,6 +253,7 @@ impl Contender {
             Self::TokioSpawn => with::<tokio::Spawned>(work),
             Self::TokioJoinSet => with::<tokio::InJoinSet>(work),
             Self::Smol => with::<smol::OnLocalExecutor>(work),
+            other => unreachable!("{other:?} does not gather here"),
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+#[cfg(target_os = "linux")]
+use crate::net;
 use crate::peers::Contender;
 use crate::{chain, joins, ready, spawning, yields};
 
@@ -18,6 +20,9 @@ pub(crate) enum Row {
     Join(usize),
     /// From here, spawn one task and await it: `spawning.rs`.
     Spawn(Origin),
+    /// On sockets: `net/`.
+    #[cfg(target_os = "linux")]
+    Net(net::Work),
 }
 
 /// Who spawns.
@@ -37,7 +42,10 @@ impl Row {
         let chain = [10, 1_000, 100_000].map(Self::Chain);
         let join = [0, 1, 10].map(Self::Join);
         let spawn = [Origin::Root, Origin::Task].map(Self::Spawn);
-        ready.into_iter().chain(yields).chain(chain).chain(join).chain(spawn)
+        let rows = ready.into_iter().chain(yields).chain(chain).chain(join).chain(spawn);
+        #[cfg(target_os = "linux")]
+        let rows = rows.chain(net::Work::all().map(Self::Net));
+        rows
     }
 
     /// The row with this name.
@@ -50,7 +58,9 @@ impl Row {
         match self {
             Self::Spawn(_) => contender.spawns(),
             Self::Join(_) => contender.joins().is_some(),
-            _ => true,
+            #[cfg(target_os = "linux")]
+            Self::Net(work) => work.suits(contender),
+            _ => contender.gathers(),
         }
     }
 
@@ -62,6 +72,17 @@ impl Row {
             Self::Chain(children) => chain::sampler(contender, children),
             Self::Join(yields) => joins::sampler(contender, yields),
             Self::Spawn(origin) => spawning::sampler(contender, origin),
+            #[cfg(target_os = "linux")]
+            Self::Net(work) => work.sampler(contender),
+        }
+    }
+
+    /// How many times longer than others it is sampled: another process has its part in a row of the network, and in its noise.
+    pub(crate) fn patience(self) -> u32 {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Net(_) => 6,
+            _ => 1,
         }
     }
 
@@ -74,6 +95,8 @@ impl Row {
             Self::Join(yields) => ("join", yields.to_string()),
             Self::Spawn(Origin::Root) => ("spawn", "root".to_owned()),
             Self::Spawn(Origin::Task) => ("spawn", "task".to_owned()),
+            #[cfg(target_os = "linux")]
+            Self::Net(work) => work.heading(),
         }
     }
 }
