@@ -44,7 +44,8 @@ const REQUESTS: usize = CONNECTIONS * REQUESTS_EACH;
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
 /// What the server by hand answers: as long as hyper's answer.
-pub(super) const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 64\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n\
+pub(super) const ANSWER: &[u8] =
+    b"HTTP/1.1 200 OK\r\ncontent-length: 64\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n\
     gggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggg";
 
 /// The closure that takes one sample of a server's figure.

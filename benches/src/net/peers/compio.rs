@@ -48,9 +48,7 @@ pub(super) fn fan_out(server: SocketAddr) -> impl FnMut(usize) {
         runtime.block_on(async {
             let one = || {
                 compio::runtime::spawn(
-                    countdown
-                        .clone()
-                        .each(async move || exchange(server).await.expect("the server answers")),
+                    countdown.clone().each(async move || exchange(server).await.expect("the server answers")),
                 )
             };
             let tasks: Vec<_> = (0..AT_ONCE).map(|_| one()).collect();

@@ -46,9 +46,7 @@ pub(super) fn fan_out(server: SocketAddr) -> impl FnMut(usize) {
         executor.run(async {
             let one = || {
                 spawn_local(
-                    countdown
-                        .clone()
-                        .each(async move || exchange(server).await.expect("the server answers")),
+                    countdown.clone().each(async move || exchange(server).await.expect("the server answers")),
                 )
             };
             let tasks: Vec<_> = (0..AT_ONCE).map(|_| one()).collect();

@@ -56,9 +56,7 @@ pub(super) fn fan_out(mut runtime: Runtime<impl Driver>, server: SocketAddr) -> 
         runtime.block_on(async {
             let one = || {
                 monoio::spawn(
-                    countdown
-                        .clone()
-                        .each(async move || exchange(server).await.expect("the server answers")),
+                    countdown.clone().each(async move || exchange(server).await.expect("the server answers")),
                 )
             };
             let tasks: Vec<_> = (0..AT_ONCE).map(|_| one()).collect();

@@ -41,8 +41,9 @@ pub(super) fn fan_out(server: SocketAddr) -> impl FnMut(usize) {
     move |connections| {
         let countdown = Countdown::from(connections);
         let one = || {
-            executor
-                .spawn(countdown.clone().each(async move || exchange(server).await.expect("the server answers")))
+            executor.spawn(
+                countdown.clone().each(async move || exchange(server).await.expect("the server answers")),
+            )
         };
         let tasks: Vec<_> = (0..AT_ONCE).map(|_| one()).collect();
         smol::block_on(executor.run(async {

@@ -50,9 +50,7 @@ pub(super) fn fan_out(server: SocketAddr) -> impl FnMut(usize) {
             let mut tasks = JoinSet::new();
             for _ in 0..AT_ONCE {
                 tasks.spawn_local(
-                    countdown
-                        .clone()
-                        .each(async move || exchange(server).await.expect("the server answers")),
+                    countdown.clone().each(async move || exchange(server).await.expect("the server answers")),
                 );
             }
             tasks.join_all().await;
