@@ -17,6 +17,8 @@
 //! * **Interleaved rounds.** A round asks every peer once; the table has the median of the rounds. What else the machine does
 //!   falls on all of them.
 //! * **One core.** With `taskset` on the machine, every process is pinned to the same core, its helper threads too.
+//! * **The other side of a socket**, in the rows of the network, is the same for everybody and has a core of its own. More on
+//!   those rows, which are there on Linux, in `net/mod.rs`.
 //! * **The same children.** A row's child is one hand-written future, used by all. Making the futures, and collecting the
 //!   outputs into a `Vec`, is part of the work for everybody. Starting a runtime is not part of it for anybody.
 //! * **Peers as in a real program.** tokio and smol have their reactor and timers, as ours always has. What is only a future
@@ -29,7 +31,7 @@
 //!   resource of tokio's, so only awaiting their handles spends it; that is part of its cost, as `gather`'s bound on the
 //!   children that it polls at once is part of ours.
 //!
-//! Read on in `rows.rs` (what is measured), `peers.rs` (with what), `measure.rs` (how).
+//! Read on in `rows.rs` (what is measured), `peers.rs` (with what), `measure.rs` (how), `net/mod.rs` (over the network).
 
 mod chain;
 mod hand;
