@@ -81,7 +81,7 @@ impl Row {
     pub(crate) fn patience(self) -> u32 {
         match self {
             #[cfg(target_os = "linux")]
-            Self::Net(_) => 6,
+            Self::Net(_) => 4,
             _ => 1,
         }
     }

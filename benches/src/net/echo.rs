@@ -6,6 +6,10 @@
 //!
 //! Why it is fair: see the header of `net/mod.rs`. The connections are made before the clock starts, and the same generator of
 //! load keeps them all busy; if a faster server makes it wait, its wait is not in the figure.
+//!
+//! How to read it: a server that keeps up with the generator sleeps before most messages, and waking costs the system more than
+//! the message does. So the same server may have one of two figures, a factor of three apart, by what else the two cores do:
+//! compare what was measured in the same minute, round by round.
 
 use super::load::Load;
 use super::process::{Measured, Process, Service};
