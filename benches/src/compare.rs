@@ -8,6 +8,7 @@
 //! | `--flat` | the rows that show how our costs grow with the number of children, ours only, in place of the comparison |
 //! | `--report` | runs both, and writes `benches/REPORT.md` with charts in `benches/charts/` |
 //! | `--sample "yield 100" gather` | takes one figure in this process, for a profiler |
+//! | `--serve echo gather` | is the server of such a process (`echo`, `answers` or `http`); prints its port |
 //!
 //! Started by anything but `cargo bench` (`cargo test --all-targets` does that) it is quick.
 //!
@@ -18,6 +19,8 @@
 //! * **Interleaved rounds.** A round asks every peer once; the table has the median of the rounds. What else the machine does
 //!   falls on all of them.
 //! * **One core.** With `taskset` on the machine, every process is pinned to the same core, its helper threads too.
+//! * **The other side of a socket**, in the rows of the network, is the same for everybody and has a core of its own. More on
+//!   those rows, which are there on Linux, in `net/mod.rs`.
 //! * **The same children.** A row's child is one hand-written future, used by all. Making the futures, and collecting the
 //!   outputs into a `Vec`, is part of the work for everybody. Starting a runtime is not part of it for anybody.
 //! * **Peers as in a real program.** tokio and smol have their reactor and timers, as ours always has. What is only a future
@@ -42,7 +45,7 @@
 //!   io_uring, and glommio locks memory, see `ulimit -l`) is left out, and the line below the tables says why. monoio runs on
 //!   epoll too. All four spawn a task for each child and await them in input order, as tokio's and smol's users do.
 //!
-//! Read on in `rows.rs` (what is measured), `peers.rs` (with what), `measure.rs` (how).
+//! Read on in `rows.rs` (what is measured), `peers.rs` (with what), `measure.rs` (how), `net/mod.rs` (over the network).
 
 mod chain;
 mod charts;
@@ -56,6 +59,8 @@ mod measure;
 mod memory;
 mod mutexes;
 mod nested;
+#[cfg(target_os = "linux")]
+mod net;
 mod peers;
 mod ready;
 mod remote;
@@ -94,6 +99,9 @@ enum Errand {
     Sample(Row, Contender),
     /// See whether a contender starts here.
     Start(Contender),
+    /// Serve until it is killed: what, and with whom.
+    #[cfg(target_os = "linux")]
+    Serve(net::Service, Contender),
 }
 
 impl Arguments {
@@ -125,6 +133,15 @@ impl Arguments {
                 "--helpers-on" => {
                     let core = rest.next().and_then(|core| core.parse().ok());
                     machine::set_helper_core(core.ok_or("--helpers-on takes the number of a core")?);
+                }
+                #[cfg(target_os = "linux")]
+                "--serve" => {
+                    let service = rest.next().and_then(|name| net::Service::named(&name));
+                    let contender = rest.next().and_then(|name| Contender::named(&name));
+                    let (service, contender) = service
+                        .zip(contender)
+                        .ok_or("--serve takes the names of a service and a contender")?;
+                    arguments.errand = Some(Errand::Serve(service, contender));
                 }
                 flag if flag.starts_with('-') => {
                     return Err(format!("{flag} is none of --quick, --markdown, --flat, --report, --sample"));
@@ -172,6 +189,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         Some(Errand::Start(contender)) => {
             contender.start();
+            return Ok(());
+        }
+        #[cfg(target_os = "linux")]
+        Some(Errand::Serve(service, contender)) => {
+            net::serve(service, contender);
             return Ok(());
         }
         None => {}

@@ -39,8 +39,9 @@ impl Effort {
     }
 
     /// How long one process goes on taking samples. Fairly arbitrary: dozens of samples of most rows.
-    fn sampling_time(self) -> Duration {
-        Duration::from_millis(if self == Self::Full { 60 } else { 20 })
+    fn sampling_time(self, row: Row) -> Duration {
+        let once = Duration::from_millis(if self == Self::Full { 60 } else { 20 });
+        if self == Self::Full { once * row.patience() } else { once }
     }
 }
 
@@ -54,7 +55,7 @@ pub(crate) fn median_sample(row: Row, contender: Contender, effort: Effort) -> f
     sample();
     let start = Instant::now();
     let mut samples = vec![sample()];
-    while start.elapsed() < effort.sampling_time() {
+    while start.elapsed() < effort.sampling_time(row) {
         samples.push(sample());
     }
     median(samples)

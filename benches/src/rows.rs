@@ -7,6 +7,8 @@ use std::fmt;
 use std::process::Command;
 use std::time::Instant;
 
+#[cfg(target_os = "linux")]
+use crate::net;
 use crate::peers::Contender;
 use crate::{
     chain, failing, joins, limit, memory, mutexes, nested, ready, remote, sleeps, spawning, timeouts, yields,
@@ -51,6 +53,9 @@ pub(crate) enum Row {
     Asleep(usize),
     /// The memory of this many tasks that wait for ever: `memory.rs`.
     IdleTask(usize),
+    /// On sockets: `net/`.
+    #[cfg(target_os = "linux")]
+    Net(net::Work),
 }
 
 /// Who spawns.
@@ -127,11 +132,17 @@ pub(crate) enum Kind {
     Lateness,
     /// What waits in memory.
     Memory,
+    /// TCP.
+    Network,
+    /// HTTP.
+    Http,
+    /// What HTTP takes in memory.
+    HttpMemory,
 }
 
 impl Kind {
     /// Every kind, in the order of the tables.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Gathering,
         Self::Shapes,
         Self::Allocations,
@@ -139,6 +150,9 @@ impl Kind {
         Self::Timers,
         Self::Lateness,
         Self::Memory,
+        Self::Network,
+        Self::Http,
+        Self::HttpMemory,
     ];
 
     /// What stands in the table's first corner.
@@ -151,6 +165,9 @@ impl Kind {
             Self::Timers => "timers, cpu ns each",
             Self::Lateness => "lateness p99, µs",
             Self::Memory => "memory, bytes each",
+            Self::Network => "network, cpu ns each",
+            Self::Http => "HTTP, ns each request",
+            Self::HttpMemory => "HTTP, bytes in all",
         }
     }
 }
@@ -174,7 +191,10 @@ impl Row {
             &[Self::Late(100_000), Self::Late(1_000_000)],
             &[Self::Asleep(1_000_000), Self::IdleTask(100_000)],
         ];
-        rows.into_iter().flatten().copied()
+        let rows = rows.into_iter().flatten().copied();
+        #[cfg(target_os = "linux")]
+        let rows = rows.chain(net::Work::all().map(Self::Net));
+        rows
     }
 
     /// The rows that show how a cost grows with the number of children, from 10 to ten million: ours only, run with `--flat`. The
@@ -198,7 +218,7 @@ impl Row {
     /// Whether `contender` can do this work. What is only a future cannot spawn, and few have a macro that joins.
     pub(crate) fn suits(self, contender: Contender) -> bool {
         match self {
-            Self::Ready(_) | Self::Yield(_) | Self::Chain(_) => true,
+            Self::Ready(_) | Self::Yield(_) | Self::Chain(_) => contender.gathers(),
             Self::Join(_) => contender.joins().is_some(),
             Self::Nested(_) | Self::Mutex(_) | Self::RoundTrip | Self::Wake(_) => contender.gathers_any(),
             Self::Failing(_) => contender.fails_fast(),
@@ -209,6 +229,8 @@ impl Row {
             Self::Asleep(_) => contender.times_out() && cfg!(target_os = "linux"),
             Self::IdleTask(_) => contender.has_local_tasks() && cfg!(target_os = "linux"),
             Self::SpawnMany(_) => contender == Contender::Ours,
+            #[cfg(target_os = "linux")]
+            Self::Net(work) => work.suits(contender),
         }
     }
 
@@ -233,6 +255,8 @@ impl Row {
             Self::Late(children) => sleeps::lateness_sampler(contender, children),
             Self::Asleep(children) => memory::asleep_sampler(contender, children),
             Self::IdleTask(tasks) => memory::idle_sampler(contender, tasks),
+            #[cfg(target_os = "linux")]
+            Self::Net(work) => work.sampler(contender),
         }
     }
 
@@ -246,13 +270,15 @@ impl Row {
             Self::Timeout(_) | Self::Sleep(_) => Kind::Timers,
             Self::Late(_) => Kind::Lateness,
             Self::Asleep(_) | Self::IdleTask(_) => Kind::Memory,
+            #[cfg(target_os = "linux")]
+            Self::Net(work) => work.kind(),
         }
     }
 
     /// What its figures count.
     pub(crate) fn unit(self) -> Unit {
         match self.kind() {
-            Kind::Memory => Unit::Bytes,
+            Kind::Memory | Kind::HttpMemory => Unit::Bytes,
             Kind::Allocations => Unit::Count,
             Kind::Lateness => Unit::Microseconds,
             _ => Unit::Nanoseconds,
@@ -284,6 +310,15 @@ impl Row {
         }
     }
 
+    /// How many times longer than others it is sampled: another process has its part in a row of the network, and in its noise.
+    pub(crate) fn patience(self) -> u32 {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Net(_) => 4,
+            _ => 1,
+        }
+    }
+
     /// The two lines of the row's heading.
     pub(crate) fn heading(self) -> (&'static str, String) {
         match self {
@@ -306,6 +341,8 @@ impl Row {
             Self::Late(children) => ("late", power_of_ten(children)),
             Self::Asleep(children) => ("asleep", power_of_ten(children)),
             Self::IdleTask(tasks) => ("idle task", power_of_ten(tasks)),
+            #[cfg(target_os = "linux")]
+            Self::Net(work) => work.heading(),
         }
     }
 }
