@@ -75,8 +75,11 @@ pub(crate) trait GathersAny: Executor {
 
 /// Has timers.
 pub(crate) trait Sleeps: GathersAny {
-    /// Waits so long.
-    fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static;
+    /// Waits so long. What it gives differs.
+    fn sleep(duration: Duration) -> impl Future<Output: 'static> + 'static;
+
+    /// Waits for so many of them at once. Each is a child or a task as it is, with no future around it.
+    async fn gather_sleeps(&self, count: usize, duration: Duration);
 }
 
 /// Gives a future a time limit.
