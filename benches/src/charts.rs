@@ -9,8 +9,8 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::measure::Figures;
 use crate::peers::Contender;
-use crate::rows::{Row, Unit};
-use crate::table::digits;
+use crate::rows::{Kind, Row, Unit};
+use crate::table::{digits, grouped};
 
 /// A picture's file name and its text.
 type Picture = (String, String);
@@ -60,24 +60,25 @@ const LINES: [RGBColor; 5] = [
     RGBColor(110, 110, 110),
 ];
 
-/// One chart of bars for each unit that has rows.
+/// One chart of bars for each table.
 pub(crate) fn bars(figures: &Figures) -> Result<Vec<Picture>, Box<dyn Error>> {
     let mut pictures = Vec::new();
-    for unit in Unit::ALL {
+    for kind in Kind::ALL {
         let mut bars = Vec::new();
-        for &row in figures.rows.iter().filter(|row| row.unit() == unit) {
-            let best = figures.best(row, Contender::is_peer);
-            bars.extend(figures.get(row, Contender::Ours).zip(best).map(|(ours, best)| (row, ours, best)));
+        for &row in figures.rows.iter().filter(|row| row.kind() == kind) {
+            let best = figures.best(row, Contender::is_peer).map(|(peer, _)| peer);
+            let theirs = best.and_then(|peer| Some((peer, figures.get(row, peer)?)));
+            bars.extend(figures.get(row, Contender::Ours).zip(theirs).map(|(ours, best)| (row, ours, best)));
         }
         if !bars.is_empty() {
-            pictures.push((format!("{}.svg", unit.file_name()), draw_bars(unit, &bars)?));
+            pictures.push((format!("{}.svg", kind.file_name()), draw_bars(kind, &bars)?));
         }
     }
     Ok(pictures)
 }
 
 /// Draws ours and the best peer's bar for each row.
-fn draw_bars(unit: Unit, bars: &[(Row, f64, (Contender, f64))]) -> Result<String, Box<dyn Error>> {
+fn draw_bars(kind: Kind, bars: &[(Row, f64, (Contender, f64))]) -> Result<String, Box<dyn Error>> {
     let height = TOP + ROW * bars.len() as i32 + BOTTOM;
     let figures = || bars.iter().flat_map(|(_, ours, best)| [*ours, best.1]).map(f64::log10);
     let (low, high) = decades(figures());
@@ -91,7 +92,7 @@ fn draw_bars(unit: Unit, bars: &[(Row, f64, (Contender, f64))]) -> Result<String
         area.fill(&WHITE)?;
         write(
             &area,
-            &format!("gather beside the best peer: {}", unit.title()),
+            &format!("{}: gather beside the best peer", kind.title()),
             (16, 24),
             20,
             HPos::Left,
@@ -147,7 +148,7 @@ pub(crate) fn growth(flat: &Figures) -> Result<Vec<Picture>, Box<dyn Error>> {
     for unit in Unit::ALL {
         let lines: Vec<&Series> = all.iter().filter(|line| line.row.unit() == unit).collect();
         if !lines.is_empty() {
-            pictures.push((format!("growth_{}.svg", unit.file_name()), draw_lines(unit, &lines)?));
+            pictures.push((format!("growth_{}.svg", unit.name()), draw_lines(unit, &lines)?));
         }
     }
     Ok(pictures)
@@ -228,20 +229,4 @@ fn write(
     let style = TextStyle::from(("sans-serif", size)).pos(Pos::new(side, VPos::Center)).color(&color);
     area.draw_text(text, &style, at)?;
     Ok(())
-}
-
-/// A power of ten, with a comma after each three digits.
-fn grouped(figure: f64) -> String {
-    if figure < 1.0 {
-        return figure.to_string();
-    }
-    let digits = format!("{figure:.0}");
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }

@@ -1,11 +1,15 @@
 //! `--report`: what a run measured, written to `benches/REPORT.md`, with charts beside it in `benches/charts/`.
+//!
+//! After a run that is to be kept, `README.md` gets three things from `REPORT.md`, in "Beside its peers": its first table (the table
+//! "gathering" under "Every figure", as it is), the machine's line, and the ratios that stand in the list below the table (from "At a
+//! glance": the row's name stands in each). Nothing else in the README is measured by this program.
 
 use std::error::Error;
 use std::fs;
 use std::path::Path;
 
 use crate::charts;
-use crate::measure::Figures;
+use crate::measure::{Figures, Ratio};
 use crate::peers::Contender;
 use crate::table::{digits, groups, markdown_of, times};
 
@@ -36,6 +40,10 @@ fn text(figures: &Figures, flat: &Figures, machine: &str, pictures: &[String]) -
         text += &format!("{remark}.\n\n");
     }
     text += &format!("{}.\n\n## At a glance\n\n", capitalised(&figures.spread()));
+    text += "`rounds within` says how far to trust a figure: half of its rounds lie so close to it. Each round has its own ratio, of the two \
+             figures that were measured in it; the table has their median, and in brackets what the middle half of them lies between. \
+             Where that holds 1, nobody is ahead. A server's process has one of two figures for a message, by whether it sleeps before \
+             it: there, look at the ratios and not at the figures.\n\n";
     text += &glance(figures);
     for picture in pictures {
         text += &format!("\n![{picture}](charts/{picture})\n");
@@ -64,21 +72,33 @@ fn glance(figures: &Figures) -> String {
         };
         let best = figures.best(row, Contender::is_peer);
         let tokio = figures.best(row, Contender::is_tokio);
-        let floor = figures.get(row, Contender::Hand);
+        let floor = figures.ratio(row, Contender::Ours, Contender::Hand);
+        let theirs = best.and_then(|(peer, _)| figures.get(row, peer));
         text += &format!(
-            "| {row} | {} | **{}** | {} | {} | {} | {} | **{}** | {} | {} |\n",
+            "| {row} | {} | **{}** | {} | {} | {} | {} | {} | {} | {} |\n",
             row.unit().name(),
             digits(ours, row),
             within(Contender::Ours),
             best.map_or("–", |(peer, _)| peer.name()),
-            best.map_or("–".to_owned(), |(_, figure)| digits(figure, row)),
+            theirs.map_or("–".to_owned(), |figure| digits(figure, row)),
             best.map_or("–".to_owned(), |(peer, _)| within(peer)),
-            times(best.map(|(_, figure)| figure / ours)),
-            times(tokio.map(|(_, figure)| figure / ours)),
-            times(floor.map(|floor| ours / floor)),
+            times_within(best.map(|(_, ratio)| ratio)),
+            times_within(tokio.map(|(_, ratio)| ratio)),
+            times_within(floor),
         );
     }
     text
+}
+
+/// A ratio, and what half of the rounds lie between if there was more than one.
+fn times_within(ratio: Option<Ratio>) -> String {
+    let Some(Ratio { median, quartiles: (low, high) }) = ratio else { return "–".to_owned() };
+    let median = times(Some(median));
+    if low < high {
+        format!("**{median}** ({} – {})", times(Some(low)), times(Some(high)))
+    } else {
+        format!("**{median}**")
+    }
 }
 
 /// A line for each kind of work, a column for each size.

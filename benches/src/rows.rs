@@ -94,22 +94,12 @@ impl Unit {
         }
     }
 
-    /// What a chart of it shows.
+    /// What the chart of its growth shows.
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Nanoseconds => "nanoseconds for one operation",
             Self::Microseconds => "lateness of a sleep, p99, in microseconds",
             Self::Bytes => "bytes of memory for each that waits",
-            Self::Count => "allocations for 512,000 children",
-        }
-    }
-
-    /// What the file of a chart is called.
-    pub(crate) fn file_name(self) -> &'static str {
-        match self {
-            Self::Nanoseconds => "nanoseconds",
-            Self::Microseconds => "lateness",
-            Self::Bytes => "memory",
             Self::Count => "allocations",
         }
     }
@@ -158,7 +148,7 @@ impl Kind {
     /// What stands in the table's first corner.
     pub(crate) fn title(self) -> &'static str {
         match self {
-            Self::Gathering => "gather, ns each",
+            Self::Gathering => "gathering, ns each",
             Self::Shapes => "shapes, ns each",
             Self::Allocations => "allocations in all",
             Self::Tasks => "tasks and threads, ns",
@@ -168,6 +158,22 @@ impl Kind {
             Self::Network => "network, cpu ns each",
             Self::Http => "HTTP, ns each request",
             Self::HttpMemory => "HTTP, bytes in all",
+        }
+    }
+
+    /// What the file of its chart is called.
+    pub(crate) fn file_name(self) -> &'static str {
+        match self {
+            Self::Gathering => "gathering",
+            Self::Shapes => "shapes",
+            Self::Allocations => "allocations",
+            Self::Tasks => "tasks",
+            Self::Timers => "timers",
+            Self::Lateness => "lateness",
+            Self::Memory => "memory",
+            Self::Network => "network",
+            Self::Http => "http",
+            Self::HttpMemory => "http_memory",
         }
     }
 }
