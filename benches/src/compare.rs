@@ -17,7 +17,7 @@
 //! * **One process for each figure.** This process only starts others. Each of them does one row's work with one peer: one
 //!   warm-up, then samples until its time is up, and their median. So no peer inherits another's heap, caches or threads.
 //! * **Interleaved rounds.** A round asks every peer once; the table has the median of the rounds. What else the machine does
-//!   falls on all of them.
+//!   falls on all of them. A ratio is formed within each round, and the table has the median of the rounds' ratios.
 //! * **One core.** With `taskset` on the machine, every process is pinned to the same core, its helper threads too.
 //! * **The other side of a socket**, in the rows of the network, is the same for everybody and has a core of its own. More on
 //!   those rows, which are there on Linux, in `net/mod.rs`.
@@ -28,6 +28,7 @@
 //!   their favour. They run their `try_join_all`, which does what ours does: fail-fast, outputs in order. Their `join_all`
 //!   takes as long, within a tenth. `FuturesUnordered` and `JoinSet` collect in completion order, which is less work.
 //! * **Macros.** `join` has the `try_join!` of futures in the line of `try_join_all`, and tokio's in that of `LocalRuntime`.
+//! * **Scripts.** Python's asyncio, uvloop and Node do the same work in their own language, where they are installed: `scripts.rs`.
 //! * **A floor.** `hand` is what a person would write by hand for this one row, with no executor.
 //! * **tokio's budget.** tokio makes a task's own resources return `Pending` after 128 uses in one poll. The children use no
 //!   resource of tokio's, so only awaiting their handles spends it; that is part of its cost, as `gather`'s bound on the
@@ -66,6 +67,8 @@ mod ready;
 mod remote;
 mod report;
 mod rows;
+#[cfg(target_os = "linux")]
+mod scripts;
 mod sleeps;
 mod spawning;
 mod table;
@@ -197,6 +200,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             return Ok(());
         }
         None => {}
+    }
+    #[cfg(target_os = "linux")]
+    if arguments.effort == Effort::Full && !arguments.flat {
+        scripts::install_uvloop();
     }
     let rows = arguments.rows();
     if rows.is_empty() {

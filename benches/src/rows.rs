@@ -10,6 +10,8 @@ use std::time::Instant;
 #[cfg(target_os = "linux")]
 use crate::net;
 use crate::peers::Contender;
+#[cfg(target_os = "linux")]
+use crate::scripts;
 use crate::{
     chain, failing, joins, limit, memory, mutexes, nested, ready, remote, sleeps, spawning, timeouts, yields,
 };
@@ -224,6 +226,10 @@ impl Row {
     /// Whether `contender` can do this work. What is only a future cannot spawn, and few have a macro that joins.
     pub(crate) fn suits(self, contender: Contender) -> bool {
         match self {
+            #[cfg(target_os = "linux")]
+            Self::Net(work) => work.suits(contender),
+            #[cfg(target_os = "linux")]
+            _ if contender.is_script() => self.script(contender).is_some() && scripts::is_there(contender),
             Self::Ready(_) | Self::Yield(_) | Self::Chain(_) => contender.gathers(),
             Self::Join(_) => contender.joins().is_some(),
             Self::Nested(_) | Self::Mutex(_) | Self::RoundTrip | Self::Wake(_) => contender.gathers_any(),
@@ -235,13 +241,29 @@ impl Row {
             Self::Asleep(_) => contender.times_out() && cfg!(target_os = "linux"),
             Self::IdleTask(_) => contender.has_local_tasks() && cfg!(target_os = "linux"),
             Self::SpawnMany(_) => contender == Contender::Ours,
-            #[cfg(target_os = "linux")]
-            Self::Net(work) => work.suits(contender),
+        }
+    }
+
+    /// What `scripts/gather.py` and `gather.js` call this work, and its size. Node has no tasks: a promise runs by itself.
+    #[cfg(target_os = "linux")]
+    fn script(self, contender: Contender) -> Option<(&'static str, usize)> {
+        match self {
+            Self::Ready(children) if children < 1_000_000 => Some(("ready", children)),
+            Self::Yield(children) => Some(("yield", children)),
+            Self::Spawn(Origin::Task) if contender != Contender::Node => Some(("spawn", 1)),
+            Self::Timeout(1) => Some(("timeout", 1)),
+            _ => None,
         }
     }
 
     /// The closure that takes one sample with `contender`: a figure in the row's unit. What it makes first is not measured.
     pub(crate) fn sampler(self, contender: Contender) -> Box<dyn FnMut() -> f64> {
+        #[cfg(target_os = "linux")]
+        if contender.is_script() {
+            if let Some((work, size)) = self.script(contender) {
+                return scripts::sampler(contender, work, size);
+            }
+        }
         match self {
             Self::Ready(children) => ready::sampler(contender, children),
             Self::Yield(children) => yields::sampler(contender, children),

@@ -11,10 +11,11 @@
 //! the message does. So the same server may have one of two figures, a factor of three apart, by what else the two cores do:
 //! compare what was measured in the same minute, round by round.
 
+use super::MESSAGE;
 use super::load::Load;
 use super::process::{Measured, Process, Service};
-use super::{MESSAGE, peers};
 use crate::peers::Contender;
+use crate::scripts;
 
 /// How many messages a sample has.
 const MESSAGES: usize = 4096;
@@ -22,7 +23,7 @@ const MESSAGES: usize = 4096;
 /// The closure that takes one sample of this row.
 pub(super) fn sampler(contender: Contender, connections: usize) -> Box<dyn FnMut() -> f64> {
     let (server, address) = if contender.is_script() {
-        Process::start_server(peers::scripts::command(contender, &["echo"]), Measured::Other)
+        Process::start_server(scripts::command(contender, "echo", &["echo"]), Measured::Other)
     } else {
         Process::serve(Service::Echo, contender, Measured::Other)
     };

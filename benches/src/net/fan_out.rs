@@ -15,6 +15,7 @@ use std::rc::Rc;
 use super::peers;
 use super::process::{Measured, Process, Service, own_cpu_time};
 use crate::peers::Contender;
+use crate::scripts;
 
 /// How many connections there are at any moment.
 pub(super) const AT_ONCE: usize = 256;
@@ -27,7 +28,7 @@ pub(super) fn sampler(contender: Contender) -> Box<dyn FnMut() -> f64> {
     let (server, address) = Process::serve(Service::Echo, Contender::Hand, Measured::This);
     if contender.is_script() {
         let arguments = ["fan-out", &address.port().to_string(), &AT_ONCE.to_string()];
-        let mut client = Process::start(peers::scripts::command(contender, &arguments), Measured::Other);
+        let mut client = Process::start(scripts::command(contender, "echo", &arguments), Measured::Other);
         return Box::new(move || {
             let _serving = &server;
             let before = client.cpu_time();

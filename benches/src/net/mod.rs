@@ -7,8 +7,8 @@
 //! | `server …` | an HTTP server with 64 connections that are kept alive, and a small body | see below | `http.rs` |
 //! | `client …` | an HTTP client, likewise | see below | `http.rs` |
 //!
-//! `wall` is the time for one request, with 64 under way; `cpu` the CPU time of the measured side for one; `peak` the most memory
-//! that its process ever had, in bytes.
+//! `wall` is the time for one request, with 64 under way; `cpu` the CPU time of the measured side for one; `memory` what its
+//! process has of its own, in bytes.
 //!
 //! # Why it is fair
 //!
@@ -24,20 +24,21 @@
 //!   have no tasks, and know that a message is short. They are what the system alone costs.
 //! * **Timers are on** where a peer can do without: a real server has them.
 //! * The peers on io_uring let the kernel do in its own time what others do in theirs. It is in their process's CPU time.
-//! * asyncio, uvloop and Node run `scripts/echo.py` and `scripts/echo.js`, with their usual streams and sockets, if they are there.
+//! * asyncio, uvloop and Node (`scripts.rs`) run `scripts/echo.py` and `scripts/echo.js`, with their usual streams and sockets, if they are there.
 
 mod echo;
 mod fan_out;
 mod http;
 mod load;
 mod peers;
-mod process;
+pub(crate) mod process;
 
 use std::io::Write as _;
 use std::net::SocketAddr;
 
 use crate::peers::Contender;
 use crate::rows::Kind;
+use crate::scripts;
 pub(crate) use process::Service;
 
 /// What every message is.
@@ -73,14 +74,14 @@ pub(crate) enum Figure {
     Wall,
     /// How much CPU time.
     Cpu,
-    /// How much memory the process ever had.
-    Peak,
+    /// How much memory the process has.
+    Memory,
 }
 
 impl Work {
     /// All of it, in the order of the table.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
-        let figures = [Figure::Wall, Figure::Cpu, Figure::Peak];
+        let figures = [Figure::Wall, Figure::Cpu, Figure::Memory];
         let http = [Side::Server, Side::Client]
             .into_iter()
             .flat_map(move |side| figures.map(|figure| Self::Http(side, figure)));
@@ -90,7 +91,7 @@ impl Work {
     /// Whether `contender` can do this work here.
     pub(crate) fn suits(self, contender: Contender) -> bool {
         match self {
-            Self::Echo(64) | Self::FanOut if contender.is_script() => peers::scripts::is_there(contender),
+            Self::Echo(64) | Self::FanOut if contender.is_script() => scripts::is_there(contender),
             Self::Echo(_) | Self::FanOut => peers::has_sockets(contender),
             Self::Http(..) => matches!(contender, Contender::Ours | Contender::TokioLocalRuntime),
         }
@@ -111,7 +112,7 @@ impl Work {
         match self {
             Self::Echo(_) | Self::FanOut => Kind::Network,
             Self::Http(_, Figure::Wall | Figure::Cpu) => Kind::Http,
-            Self::Http(_, Figure::Peak) => Kind::HttpMemory,
+            Self::Http(_, Figure::Memory) => Kind::HttpMemory,
         }
     }
 
@@ -125,7 +126,7 @@ impl Work {
                 let figure = match figure {
                     Figure::Wall => "wall",
                     Figure::Cpu => "cpu",
-                    Figure::Peak => "peak",
+                    Figure::Memory => "memory",
                 };
                 (side, figure.to_owned())
             }

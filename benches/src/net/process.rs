@@ -45,7 +45,7 @@ impl Service {
 
 /// Which process is to have the core that all rows are measured on. The other has another core.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Measured {
+pub(crate) enum Measured {
     /// The one that is started.
     Other,
     /// The one that starts it.
@@ -53,7 +53,7 @@ pub(super) enum Measured {
 }
 
 /// A process that this one has started. It ends when this is dropped, and when this process ends.
-pub(super) struct Process {
+pub(crate) struct Process {
     child: Child,
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
@@ -75,7 +75,7 @@ impl Process {
     }
 
     /// Starts a command, on the core that it is to have, and lets this process go to its own.
-    pub(super) fn start(mut command: Command, measured: Measured) -> Self {
+    pub(crate) fn start(mut command: Command, measured: Measured) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let cores = cores();
         if let Some((core, other)) = cores {
@@ -92,12 +92,12 @@ impl Process {
     }
 
     /// Sends it a line.
-    pub(super) fn write_line(&mut self, line: &str) {
+    pub(crate) fn write_line(&mut self, line: &str) {
         writeln!(self.stdin, "{line}").expect("the other process reads");
     }
 
     /// Waits for a line.
-    pub(super) fn read_line(&mut self) -> String {
+    pub(crate) fn read_line(&mut self) -> String {
         let mut line = String::new();
         self.stdout.read_line(&mut line).expect("the other process prints lines");
         line.trim().to_owned()
@@ -110,9 +110,9 @@ impl Process {
         threads.filter_map(|text| text.split(' ').next()?.parse::<f64>().ok()).sum()
     }
 
-    /// The most memory that it ever had, in bytes.
-    pub(super) fn peak_memory(&self) -> f64 {
-        peak_memory(&self.child.id().to_string())
+    /// The memory that it has of its own, in bytes.
+    pub(super) fn memory(&self) -> f64 {
+        memory_of(&self.child.id().to_string())
     }
 }
 
@@ -135,16 +135,17 @@ pub(super) fn own_cpu_time() -> f64 {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32).as_nanos() as f64
 }
 
-/// The most memory that this process ever had, in bytes.
-pub(super) fn own_peak_memory() -> f64 {
-    peak_memory("self")
+/// The memory that this process has of its own, in bytes.
+pub(super) fn own_memory() -> f64 {
+    memory_of("self")
 }
 
-/// The most memory that a process ever had, in bytes: `VmHWM`, which is in KiB.
-fn peak_memory(process: &str) -> f64 {
+/// The memory that a process has of its own, in bytes: heap and stacks, without the pages of files, which are this program with all
+/// its peers and depend on what the system reads ahead. It is `RssAnon`, which is in KiB.
+fn memory_of(process: &str) -> f64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).expect("the process is there");
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.strip_suffix("kB"));
-    peak.and_then(|peak| peak.trim().parse::<f64>().ok()).expect("Linux says it") * 1024.0
+    let memory = status.lines().find_map(|line| line.strip_prefix("RssAnon:")?.strip_suffix("kB"));
+    memory.and_then(|memory| memory.trim().parse::<f64>().ok()).expect("Linux says it") * 1024.0
 }
 
 /// The core to measure on, and one for the other side; `None` if this machine has but one. If this process is pinned, its core is

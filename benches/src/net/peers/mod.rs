@@ -7,7 +7,6 @@ mod glommio;
 pub(super) mod hand;
 mod monoio;
 mod ours;
-pub(super) mod scripts;
 mod smol;
 pub(super) mod tokio;
 
