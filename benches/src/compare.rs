@@ -6,7 +6,7 @@
 //! | `--quick` | one round of short samples, for CI: shows what broke, not what is a tenth slower |
 //! | `--markdown` | prints the tables as the README has them |
 //! | `--flat` | the rows that show how our costs grow with the number of children, ours only, in place of the comparison |
-//! | `--report` | runs both, and writes `benches/REPORT.md` with charts in `benches/charts/` |
+//! | `--report` | runs both, and writes `benches/REPORT.md` with charts in `benches/charts/`, and the tables of `README.md` |
 //! | `--sample "yield 100" gather` | takes one figure in this process, for a profiler |
 //! | `--serve echo gather` | is the server of such a process (`echo`, `answers` or `http`); prints its port |
 //!
@@ -222,7 +222,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mut rows: Vec<Row> = Row::flat().collect();
         rows.retain(|row| arguments.effort == Effort::Full || !row.is_long());
         let flat = Figures::collect(&rows, &[Contender::Ours], arguments.effort, cores)?;
-        report::write(&figures, &flat, &machine)?;
+        let complete = arguments.filters.is_empty() && arguments.effort == Effort::Full;
+        report::write(&figures, &flat, &machine, complete)?;
         println!("written to benches/REPORT.md and benches/charts/");
     }
     Ok(())
