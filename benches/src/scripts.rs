@@ -12,6 +12,7 @@
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
+use crate::machine::first_line;
 use crate::net::process::{Measured, Process};
 use crate::peers::Contender;
 
@@ -44,19 +45,14 @@ pub(crate) fn sampler(contender: Contender, work: &str, size: usize) -> Box<dyn 
 /// Makes the environment that has uvloop, unless it is there. Where it cannot be made, uvloop is left out.
 pub(crate) fn install_uvloop() {
     let environment = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/uvloop");
-    if std::path::Path::new(PYTHON_WITH_UVLOOP).exists() {
-        return;
-    }
-    let mut venv = Command::new("python3");
-    venv.args(["-m", "venv", environment]);
-    let mut pip = Command::new(PYTHON_WITH_UVLOOP);
-    pip.args(["-m", "pip", "install", "--quiet", "uvloop"]);
-    for mut command in [venv, pip] {
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        if !command.status().is_ok_and(|status| status.success()) {
-            return;
-        }
-    }
+    let succeeds = |program: &str, arguments: &[&str]| {
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    };
+    let _ = succeeds(PYTHON_WITH_UVLOOP, &["-c", "import uvloop"])
+        || succeeds("python3", &["-m", "venv", environment])
+            && succeeds(PYTHON_WITH_UVLOOP, &["-m", "pip", "install", "uvloop"]);
 }
 
 /// Whether what runs it is installed. If not, says so, once.
@@ -78,6 +74,19 @@ pub(crate) fn is_there(contender: Contender) -> bool {
         }
         succeeds
     })
+}
+
+/// The versions of those that are installed.
+pub(crate) fn versions() -> impl Iterator<Item = String> {
+    let print = |program: &str, arguments: &[&str]| first_line(Command::new(program).args(arguments));
+    let uvloop = "import uvloop; print('uvloop', uvloop.__version__)";
+    [
+        print(program(Contender::Asyncio), &["--version"]),
+        print(program(Contender::Uvloop), &["-c", uvloop]),
+        print(program(Contender::Node), &["-p", "'Node ' + process.version"]),
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// The interpreter.
