@@ -10,7 +10,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use crate::measure::Figures;
 use crate::peers::Contender;
 use crate::rows::{Kind, Row, Unit};
-use crate::table::{digits, grouped};
+use crate::table::{digits, grouped, times};
 
 /// A picture's file name and its text.
 type Picture = (String, String);
@@ -66,9 +66,8 @@ pub(crate) fn bars(figures: &Figures) -> Result<Vec<Picture>, Box<dyn Error>> {
     for kind in Kind::ALL {
         let mut bars = Vec::new();
         for &row in figures.rows.iter().filter(|row| row.kind() == kind) {
-            let best = figures.best(row, Contender::is_peer).map(|(peer, _)| peer);
-            let theirs = best.and_then(|peer| Some((peer, figures.get(row, peer)?)));
-            bars.extend(figures.get(row, Contender::Ours).zip(theirs).map(|(ours, best)| (row, ours, best)));
+            let best = figures.best(row, Contender::is_peer).map(|(peer, ratio)| (peer, ratio.median));
+            bars.extend(figures.get(row, Contender::Ours).zip(best).map(|(ours, best)| (row, ours, best)));
         }
         if !bars.is_empty() {
             pictures.push((format!("{}.svg", kind.file_name()), draw_bars(kind, &bars)?));
@@ -77,10 +76,10 @@ pub(crate) fn bars(figures: &Figures) -> Result<Vec<Picture>, Box<dyn Error>> {
     Ok(pictures)
 }
 
-/// Draws ours and the best peer's bar for each row.
+/// Draws ours and the best peer's bar for each row. The peer's has the length that the median of the rounds' ratios gives it.
 fn draw_bars(kind: Kind, bars: &[(Row, f64, (Contender, f64))]) -> Result<String, Box<dyn Error>> {
     let height = TOP + ROW * bars.len() as i32 + BOTTOM;
-    let figures = || bars.iter().flat_map(|(_, ours, best)| [*ours, best.1]).map(f64::log10);
+    let figures = || bars.iter().flat_map(|(_, ours, best)| [*ours, *ours * best.1]).map(f64::log10);
     let (low, high) = decades(figures());
     let x = |figure: f64| {
         let part = (figure.log10() - low) / (high - low);
@@ -99,17 +98,22 @@ fn draw_bars(kind: Kind, bars: &[(Row, f64, (Contender, f64))]) -> Result<String
             BLACK,
         )?;
         legend(&area, 16, OURS, "gather")?;
-        legend(&area, 100, PEERS, "the best peer of the row; less is better; the axis is logarithmic")?;
+        legend(
+            &area,
+            100,
+            PEERS,
+            "the best peer of the row, and how many times our figure its own is; less is better; the axis is logarithmic",
+        )?;
         for decade in low as i32..=high as i32 {
             let at = x(10_f64.powi(decade));
             area.draw(&PathElement::new([(at, TOP - 4), (at, height - BOTTOM)], GRID))?;
             write(&area, &grouped(10_f64.powi(decade)), (at, height - BOTTOM + 14), 12, HPos::Center, TEXT)?;
         }
-        for (index, &(row, ours, (peer, figure))) in bars.iter().enumerate() {
+        for (index, &(row, ours, (peer, ratio))) in bars.iter().enumerate() {
             let top = TOP + ROW * index as i32 + 3;
             write(&area, &row.to_string(), (LEFT - 8, top + 15), 14, HPos::Right, BLACK)?;
-            let theirs = format!("{} {}", digits(figure, row), peer.name());
-            let two = [(ours, OURS, digits(ours, row), top), (figure, PEERS, theirs, top + 15)];
+            let theirs = format!("{} {}", times(Some(ratio)), peer.name());
+            let two = [(ours, OURS, digits(ours, row), top), (ours * ratio, PEERS, theirs, top + 15)];
             for (figure, color, label, top) in two {
                 area.draw(&Rectangle::new([(LEFT, top), (x(figure), top + 13)], color.filled()))?;
                 write(&area, &label, (x(figure) + 6, top + 7), 12, HPos::Left, TEXT)?;

@@ -316,7 +316,7 @@ impl Row {
     /// Whether a process takes one sample of it, without a warm-up: the peak of memory has no second time, and counts are the same
     /// each time. A million timers take seconds; there the first touch of the memory is in the figure, for everybody.
     pub(crate) fn once(self) -> bool {
-        matches!(self.unit(), Unit::Bytes | Unit::Count) || self.is_long()
+        matches!(self.kind(), Kind::Memory | Kind::Allocations) || self.is_long()
     }
 
     /// Whether it takes a second or more with some peer. `--quick` leaves it out unless it is named.
