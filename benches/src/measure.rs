@@ -1,4 +1,5 @@
-//! How it is measured: a process for each figure, the processes in interleaved rounds, medians of medians.
+//! How it is measured: a process for each figure, the processes in interleaved rounds, medians of medians; and ratios, each formed within
+//! a round.
 
 use std::error::Error;
 use std::io::Read as _;

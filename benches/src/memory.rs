@@ -6,7 +6,8 @@
 //! tasks and the `Vec` of their handles), the places of the outputs that some make at once, and the entries in the runtime's timers.
 //!
 //! The work of `idle task n`: the same with n spawned tasks. In the figure are: the task, its future (one word, that it never ends), and
-//! the handle in a `Vec`, as a user has it who spawns and means to await. Nobody has a waker of it. There are no timers in it.
+//! the handle in a `Vec`, as a user has it who spawns and means to await; and a place in the queue of what is ready, because all are
+//! spawned before the first is polled. Nobody has a waker of it. There are no timers in it.
 //!
 //! Why it is fair: a process for each figure, one sample, no warm-up, so the peak has no history. It is the peak and not what is in
 //! use in the end, because a table that doubles needs both halves while it does. It is what the kernel counts, so the allocator's
