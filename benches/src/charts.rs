@@ -9,8 +9,8 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::measure::Figures;
 use crate::peers::Contender;
-use crate::rows::{Row, Unit};
-use crate::table::digits;
+use crate::rows::{Kind, Row, Unit};
+use crate::table::{digits, grouped, times};
 
 /// A picture's file name and its text.
 type Picture = (String, String);
@@ -60,26 +60,26 @@ const LINES: [RGBColor; 5] = [
     RGBColor(110, 110, 110),
 ];
 
-/// One chart of bars for each unit that has rows.
+/// One chart of bars for each table.
 pub(crate) fn bars(figures: &Figures) -> Result<Vec<Picture>, Box<dyn Error>> {
     let mut pictures = Vec::new();
-    for unit in Unit::ALL {
+    for kind in Kind::ALL {
         let mut bars = Vec::new();
-        for &row in figures.rows.iter().filter(|row| row.unit() == unit) {
-            let best = figures.best(row, Contender::is_peer);
+        for &row in figures.rows.iter().filter(|row| row.kind() == kind) {
+            let best = figures.best(row, Contender::is_peer).map(|(peer, ratio)| (peer, ratio.median));
             bars.extend(figures.get(row, Contender::Ours).zip(best).map(|(ours, best)| (row, ours, best)));
         }
         if !bars.is_empty() {
-            pictures.push((format!("{}.svg", unit.file_name()), draw_bars(unit, &bars)?));
+            pictures.push((format!("{}.svg", kind.file_name()), draw_bars(kind, &bars)?));
         }
     }
     Ok(pictures)
 }
 
-/// Draws ours and the best peer's bar for each row.
-fn draw_bars(unit: Unit, bars: &[(Row, f64, (Contender, f64))]) -> Result<String, Box<dyn Error>> {
+/// Draws ours and the best peer's bar for each row. The peer's has the length that the median of the rounds' ratios gives it.
+fn draw_bars(kind: Kind, bars: &[(Row, f64, (Contender, f64))]) -> Result<String, Box<dyn Error>> {
     let height = TOP + ROW * bars.len() as i32 + BOTTOM;
-    let figures = || bars.iter().flat_map(|(_, ours, best)| [*ours, best.1]).map(f64::log10);
+    let figures = || bars.iter().flat_map(|(_, ours, best)| [*ours, *ours * best.1]).map(f64::log10);
     let (low, high) = decades(figures());
     let x = |figure: f64| {
         let part = (figure.log10() - low) / (high - low);
@@ -91,24 +91,29 @@ fn draw_bars(unit: Unit, bars: &[(Row, f64, (Contender, f64))]) -> Result<String
         area.fill(&WHITE)?;
         write(
             &area,
-            &format!("gather beside the best peer: {}", unit.title()),
+            &format!("{}: gather beside the best peer", kind.title()),
             (16, 24),
             20,
             HPos::Left,
             BLACK,
         )?;
         legend(&area, 16, OURS, "gather")?;
-        legend(&area, 100, PEERS, "the best peer of the row; less is better; the axis is logarithmic")?;
+        legend(
+            &area,
+            100,
+            PEERS,
+            "the best peer of the row, and how many times our figure its own is; less is better; the axis is logarithmic",
+        )?;
         for decade in low as i32..=high as i32 {
             let at = x(10_f64.powi(decade));
             area.draw(&PathElement::new([(at, TOP - 4), (at, height - BOTTOM)], GRID))?;
             write(&area, &grouped(10_f64.powi(decade)), (at, height - BOTTOM + 14), 12, HPos::Center, TEXT)?;
         }
-        for (index, &(row, ours, (peer, figure))) in bars.iter().enumerate() {
+        for (index, &(row, ours, (peer, ratio))) in bars.iter().enumerate() {
             let top = TOP + ROW * index as i32 + 3;
             write(&area, &row.to_string(), (LEFT - 8, top + 15), 14, HPos::Right, BLACK)?;
-            let theirs = format!("{} {}", digits(figure, row), peer.name());
-            let two = [(ours, OURS, digits(ours, row), top), (figure, PEERS, theirs, top + 15)];
+            let theirs = format!("{} {}", times(Some(ratio)), peer.name());
+            let two = [(ours, OURS, digits(ours, row), top), (ours * ratio, PEERS, theirs, top + 15)];
             for (figure, color, label, top) in two {
                 area.draw(&Rectangle::new([(LEFT, top), (x(figure), top + 13)], color.filled()))?;
                 write(&area, &label, (x(figure) + 6, top + 7), 12, HPos::Left, TEXT)?;
@@ -147,7 +152,7 @@ pub(crate) fn growth(flat: &Figures) -> Result<Vec<Picture>, Box<dyn Error>> {
     for unit in Unit::ALL {
         let lines: Vec<&Series> = all.iter().filter(|line| line.row.unit() == unit).collect();
         if !lines.is_empty() {
-            pictures.push((format!("growth_{}.svg", unit.file_name()), draw_lines(unit, &lines)?));
+            pictures.push((format!("growth_{}.svg", unit.name()), draw_lines(unit, &lines)?));
         }
     }
     Ok(pictures)
@@ -228,20 +233,4 @@ fn write(
     let style = TextStyle::from(("sans-serif", size)).pos(Pos::new(side, VPos::Center)).color(&color);
     area.draw_text(text, &style, at)?;
     Ok(())
-}
-
-/// A power of ten, with a comma after each three digits.
-fn grouped(figure: f64) -> String {
-    if figure < 1.0 {
-        return figure.to_string();
-    }
-    let digits = format!("{figure:.0}");
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }

@@ -6,8 +6,9 @@
 //! | `--quick` | one round of short samples, for CI: shows what broke, not what is a tenth slower |
 //! | `--markdown` | prints the tables as the README has them |
 //! | `--flat` | the rows that show how our costs grow with the number of children, ours only, in place of the comparison |
-//! | `--report` | runs both, and writes `benches/REPORT.md` with charts in `benches/charts/` |
+//! | `--report` | runs both, and writes `benches/REPORT.md` with charts in `benches/charts/`, and the tables of `README.md` |
 //! | `--sample "yield 100" gather` | takes one figure in this process, for a profiler |
+//! | `--serve echo gather` | is the server of such a process (`echo`, `answers` or `http`); prints its port |
 //!
 //! Started by anything but `cargo bench` (`cargo test --all-targets` does that) it is quick.
 //!
@@ -16,8 +17,10 @@
 //! * **One process for each figure.** This process only starts others. Each of them does one row's work with one peer: one
 //!   warm-up, then samples until its time is up, and their median. So no peer inherits another's heap, caches or threads.
 //! * **Interleaved rounds.** A round asks every peer once; the table has the median of the rounds. What else the machine does
-//!   falls on all of them.
+//!   falls on all of them. A ratio is formed within each round, and the table has the median of the rounds' ratios.
 //! * **One core.** With `taskset` on the machine, every process is pinned to the same core, its helper threads too.
+//! * **The other side of a socket**, in the rows of the network, is the same for everybody and has a core of its own. More on
+//!   those rows, which are there on Linux, in `net/mod.rs`.
 //! * **The same children.** A row's child is one hand-written future, used by all. Making the futures, and collecting the
 //!   outputs into a `Vec`, is part of the work for everybody. Starting a runtime is not part of it for anybody.
 //! * **Peers as in a real program.** tokio and smol have their reactor and timers, as ours always has. What is only a future
@@ -25,6 +28,7 @@
 //!   their favour. They run their `try_join_all`, which does what ours does: fail-fast, outputs in order. Their `join_all`
 //!   takes as long, within a tenth. `FuturesUnordered` and `JoinSet` collect in completion order, which is less work.
 //! * **Macros.** `join` has the `try_join!` of futures in the line of `try_join_all`, and tokio's in that of `LocalRuntime`.
+//! * **Scripts.** Python's asyncio, uvloop and Node do the same work in their own language, where they are installed: `scripts.rs`.
 //! * **A floor.** `hand` is what a person would write by hand for this one row, with no executor.
 //! * **tokio's budget.** tokio makes a task's own resources return `Pending` after 128 uses in one poll. The children use no
 //!   resource of tokio's, so only awaiting their handles spends it; that is part of its cost, as `gather`'s bound on the
@@ -42,7 +46,7 @@
 //!   io_uring, and glommio locks memory, see `ulimit -l`) is left out, and the line below the tables says why. monoio runs on
 //!   epoll too. All four spawn a task for each child and await them in input order, as tokio's and smol's users do.
 //!
-//! Read on in `rows.rs` (what is measured), `peers.rs` (with what), `measure.rs` (how).
+//! Read on in `rows.rs` (what is measured), `peers.rs` (with what), `measure.rs` (how), `net/mod.rs` (over the network).
 
 mod chain;
 mod charts;
@@ -56,11 +60,15 @@ mod measure;
 mod memory;
 mod mutexes;
 mod nested;
+#[cfg(target_os = "linux")]
+mod net;
 mod peers;
 mod ready;
 mod remote;
 mod report;
 mod rows;
+#[cfg(target_os = "linux")]
+mod scripts;
 mod sleeps;
 mod spawning;
 mod table;
@@ -94,6 +102,9 @@ enum Errand {
     Sample(Row, Contender),
     /// See whether a contender starts here.
     Start(Contender),
+    /// Serve until it is killed: what, and with whom.
+    #[cfg(target_os = "linux")]
+    Serve(net::Service, Contender),
 }
 
 impl Arguments {
@@ -125,6 +136,15 @@ impl Arguments {
                 "--helpers-on" => {
                     let core = rest.next().and_then(|core| core.parse().ok());
                     machine::set_helper_core(core.ok_or("--helpers-on takes the number of a core")?);
+                }
+                #[cfg(target_os = "linux")]
+                "--serve" => {
+                    let service = rest.next().and_then(|name| net::Service::named(&name));
+                    let contender = rest.next().and_then(|name| Contender::named(&name));
+                    let (service, contender) = service
+                        .zip(contender)
+                        .ok_or("--serve takes the names of a service and a contender")?;
+                    arguments.errand = Some(Errand::Serve(service, contender));
                 }
                 flag if flag.starts_with('-') => {
                     return Err(format!("{flag} is none of --quick, --markdown, --flat, --report, --sample"));
@@ -174,7 +194,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             contender.start();
             return Ok(());
         }
+        #[cfg(target_os = "linux")]
+        Some(Errand::Serve(service, contender)) => {
+            net::serve(service, contender);
+            return Ok(());
+        }
         None => {}
+    }
+    #[cfg(target_os = "linux")]
+    if arguments.effort == Effort::Full && !arguments.flat {
+        scripts::install_uvloop();
     }
     let rows = arguments.rows();
     if rows.is_empty() {
@@ -193,7 +222,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mut rows: Vec<Row> = Row::flat().collect();
         rows.retain(|row| arguments.effort == Effort::Full || !row.is_long());
         let flat = Figures::collect(&rows, &[Contender::Ours], arguments.effort, cores)?;
-        report::write(&figures, &flat, &machine)?;
+        let complete = arguments.filters.is_empty() && arguments.effort == Effort::Full;
+        report::write(&figures, &flat, &machine, complete)?;
         println!("written to benches/REPORT.md and benches/charts/");
     }
     Ok(())

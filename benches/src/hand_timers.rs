@@ -103,7 +103,15 @@ impl Future for HandSleep {
 }
 
 impl Sleeps for BinaryHeap {
-    fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
+    fn sleep(duration: Duration) -> impl Future<Output: 'static> + 'static {
         HandSleep { deadline: Instant::now() + duration, waits: false }
+    }
+
+    async fn gather_sleeps(&self, count: usize, duration: Duration) {
+        let sleep = |_| async move {
+            Self::sleep(duration).await;
+            Ok(0)
+        };
+        self.gather_any((0..count).map(sleep)).await;
     }
 }

@@ -105,12 +105,14 @@ fn peer_versions() -> String {
     let printed =
         output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
     // The first line is this package; ours has a path behind its version.
-    let versions: Vec<&str> = printed.lines().skip(1).filter(|line| !line.contains('(')).collect();
-    versions.join(", ")
+    let versions = printed.lines().skip(1).filter(|line| !line.contains('(')).map(str::to_owned);
+    #[cfg(target_os = "linux")]
+    let versions = versions.chain(crate::scripts::versions());
+    versions.collect::<Vec<_>>().join(", ")
 }
 
 /// The first line that a command prints, if it succeeds.
-fn first_line(command: &mut Command) -> Option<String> {
+pub(crate) fn first_line(command: &mut Command) -> Option<String> {
     let output = command.stderr(Stdio::null()).output().ok()?;
     let printed = String::from_utf8(output.stdout).ok()?;
     printed.lines().next().map(str::to_owned)

@@ -1,4 +1,5 @@
-//! How it is measured: a process for each figure, the processes in interleaved rounds, medians of medians.
+//! How it is measured: a process for each figure, the processes in interleaved rounds, medians of medians; and ratios, each formed within
+//! a round.
 
 use std::error::Error;
 use std::io::Read as _;
@@ -28,19 +29,20 @@ impl Effort {
         if self == Self::Full { "--bench" } else { "--quick" }
     }
 
-    /// How many rounds there are.
-    fn rounds(self) -> usize {
-        if self == Self::Full { 5 } else { 1 }
-    }
-
-    /// How many of them ask for `row`. Three are enough where each takes seconds.
+    /// How many of them ask for `row`. Three are enough where each takes seconds, nine where one figure may be another level's.
     fn rounds_of(self, row: Row) -> usize {
-        if row.is_long() { self.rounds().min(3) } else { self.rounds() }
+        match self {
+            Self::Quick => 1,
+            Self::Full if row.is_long() => 3,
+            Self::Full if row.patience() > 1 => 9,
+            Self::Full => 5,
+        }
     }
 
     /// How long one process goes on taking samples. Fairly arbitrary: dozens of samples of most rows.
-    fn sampling_time(self) -> Duration {
-        Duration::from_millis(if self == Self::Full { 60 } else { 20 })
+    fn sampling_time(self, row: Row) -> Duration {
+        let once = Duration::from_millis(if self == Self::Full { 60 } else { 20 });
+        if self == Self::Full { once * row.patience() } else { once }
     }
 }
 
@@ -54,7 +56,7 @@ pub(crate) fn median_sample(row: Row, contender: Contender, effort: Effort) -> f
     sample();
     let start = Instant::now();
     let mut samples = vec![sample()];
-    while start.elapsed() < effort.sampling_time() {
+    while start.elapsed() < effort.sampling_time(row) {
         samples.push(sample());
     }
     median(samples)
@@ -85,10 +87,17 @@ struct Cell {
     row: Row,
     /// By whom.
     contender: Contender,
-    /// What each round measured, in the row's unit.
-    rounds: Vec<f64>,
-    /// In how many rounds the process hung. These have no figure.
-    hangs: usize,
+    /// What each round measured, in the row's unit; `None` if the process hung.
+    rounds: Vec<Option<f64>>,
+}
+
+/// How many times one contender's figure another's is.
+#[derive(Clone, Copy)]
+pub(crate) struct Ratio {
+    /// The median of the rounds, of each round's own ratio.
+    pub(crate) median: f64,
+    /// Between these lies the middle half of the rounds' ratios.
+    pub(crate) quartiles: (f64, f64),
 }
 
 impl Figures {
@@ -110,15 +119,13 @@ impl Figures {
         let mut cells = Vec::new();
         for &row in rows {
             let suited = present.iter().filter(|&&contender| row.suits(contender));
-            cells.extend(suited.map(|&contender| Cell { row, contender, rounds: Vec::new(), hangs: 0 }));
+            cells.extend(suited.map(|&contender| Cell { row, contender, rounds: Vec::new() }));
         }
-        for round in 1..=effort.rounds() {
-            eprintln!("round {round} of {}", effort.rounds());
+        let rounds = rows.iter().map(|&row| effort.rounds_of(row)).max().unwrap_or(0);
+        for round in 1..=rounds {
+            eprintln!("round {round} of {rounds}");
             for cell in cells.iter_mut().filter(|cell| round <= effort.rounds_of(cell.row)) {
-                match sample_in_a_process(cell.row, cell.contender, effort, cores)? {
-                    Some(figure) => cell.rounds.push(figure),
-                    None => cell.hangs += 1,
-                }
+                cell.rounds.push(sample_in_a_process(cell.row, cell.contender, effort, cores)?);
             }
         }
         Ok(Self { rows: rows.to_vec(), cells, absent })
@@ -126,17 +133,17 @@ impl Figures {
 
     /// The figure of `contender` in `row`, if it has one.
     pub(crate) fn get(&self, row: Row, contender: Contender) -> Option<f64> {
-        Some(median(self.cell(row, contender)?.rounds.clone()))
+        Some(median(self.cell(row, contender)?.figures()))
     }
 
     /// How far the rounds of `contender` in `row` lie from their median, as a part of it, if there was more than one.
     pub(crate) fn spread_of(&self, row: Row, contender: Contender) -> Option<f64> {
-        self.cell(row, contender).filter(|cell| cell.rounds.len() > 1).map(Cell::spread)
+        self.cell(row, contender).filter(|cell| cell.figures().len() > 1).map(Cell::spread)
     }
 
     /// What the rounds measured, if there is something.
     fn cell(&self, row: Row, contender: Contender) -> Option<&Cell> {
-        let measured = |cell: &&Cell| !cell.rounds.is_empty();
+        let measured = |cell: &&Cell| !cell.figures().is_empty();
         self.cells.iter().filter(measured).find(|cell| cell.row == row && cell.contender == contender)
     }
 
@@ -144,19 +151,34 @@ impl Figures {
     pub(crate) fn remarks(&self) -> Vec<String> {
         let absent = self.absent.iter();
         let absent = absent.map(|(contender, reason)| format!("{} is left out: {reason}", contender.name()));
-        let hung = self.cells.iter().filter(|cell| cell.hangs > 0).map(|cell| {
-            let (name, rounds) = (cell.contender.name(), cell.hangs + cell.rounds.len());
-            format!("{name} hung in `{}`, in {} of {rounds} rounds, and was ended", cell.row, cell.hangs)
+        let hung = self.cells.iter().filter(|cell| cell.rounds.contains(&None)).map(|cell| {
+            let (name, rounds) = (cell.contender.name(), cell.rounds.len());
+            let hangs = rounds - cell.figures().len();
+            format!("{name} hung in `{}`, in {hangs} of {rounds} rounds, and was ended", cell.row)
         });
         absent.chain(hung).collect()
     }
 
-    /// The least figure in `row` of the contenders that `among` chooses, and whose it is.
-    pub(crate) fn best(&self, row: Row, among: impl Fn(Contender) -> bool) -> Option<(Contender, f64)> {
+    /// How many times `other`'s figure in `row` that of `contender` is. Each round has its own ratio, of what was measured within a
+    /// minute: what the machine does meanwhile falls on both, and a figure that has two levels is mostly at one of them then.
+    pub(crate) fn ratio(&self, row: Row, contender: Contender, other: Contender) -> Option<Ratio> {
+        let (ones, others) = (&self.cell(row, contender)?.rounds, &self.cell(row, other)?.rounds);
+        let pairs = ones.iter().zip(others).filter_map(|(one, other)| one.zip(*other));
+        let mut ratios: Vec<f64> = pairs.map(|(one, other)| one / other).collect();
+        ratios.sort_by(f64::total_cmp);
+        let last = ratios.len().checked_sub(1)?;
+        Some(Ratio {
+            median: ratios[ratios.len() / 2],
+            quartiles: (ratios[last / 4], ratios[last - last / 4]),
+        })
+    }
+
+    /// Of those that `among` chooses, who is best in `row`: least beside ours. With the ratio to ours.
+    pub(crate) fn best(&self, row: Row, among: impl Fn(Contender) -> bool) -> Option<(Contender, Ratio)> {
         let chosen = Contender::ALL.iter().copied().filter(|&contender| among(contender));
         chosen
-            .filter_map(|contender| Some((contender, self.get(row, contender)?)))
-            .min_by(|a, b| a.1.total_cmp(&b.1))
+            .filter_map(|contender| Some((contender, self.ratio(row, contender, Contender::Ours)?)))
+            .min_by(|a, b| a.1.median.total_cmp(&b.1.median))
     }
 
     /// A sentence on how far to trust a figure: how far the rounds lie from their median.
@@ -164,7 +186,7 @@ impl Figures {
         if self.cells.iter().all(|cell| cell.rounds.len() <= 1) {
             return "one round: nothing here says how far to trust a figure".to_owned();
         }
-        let measured = self.cells.iter().filter(|cell| !cell.rounds.is_empty());
+        let measured = self.cells.iter().filter(|cell| !cell.figures().is_empty());
         let mut spreads: Vec<(f64, &Cell)> = measured.map(|cell| (cell.spread(), cell)).collect();
         spreads.sort_by(|a, b| a.0.total_cmp(&b.0));
         let (usual, _) = spreads[spreads.len() / 2];
@@ -180,12 +202,16 @@ impl Figures {
 }
 
 impl Cell {
+    /// What was measured.
+    fn figures(&self) -> Vec<f64> {
+        self.rounds.iter().copied().flatten().collect()
+    }
+
     /// The median distance of a round from the median, as a part of it.
     fn spread(&self) -> f64 {
-        let middle = median(self.rounds.clone());
-        median(
-            self.rounds.iter().map(|round| (round - middle).abs() / middle.max(f64::MIN_POSITIVE)).collect(),
-        )
+        let middle = median(self.figures());
+        let distance = |figure: f64| (figure - middle).abs() / middle.max(f64::MIN_POSITIVE);
+        median(self.figures().into_iter().map(distance).collect())
     }
 }
 

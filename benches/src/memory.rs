@@ -1,8 +1,13 @@
 //! `asleep n` and `idle task n`: bytes of resident memory for a child that sleeps, and for a task that waits for ever.
 //!
-//! The work of `asleep n`: gather n children, each of which sleeps for an hour. When the last of them has had its first poll, the
-//! peak of the process's resident memory, less the peak before the gather was made, is divided by n. The work of `idle task n` is the
-//! same with n spawned tasks, of which each is a future of one word that never ends; the handle that one holds is in it.
+//! The work of `asleep n`: n sleeps of an hour at once. Each is the runtime's own sleep as it is, with no future around it: a child of
+//! `gather(..).capture()` or of futures-buffered's `join_all`, or a task. When all of them wait, the peak of the process's resident
+//! memory, less the peak before the first was made, is divided by n. In the figure are: the sleeps, what holds them (our slots, or the
+//! tasks and the `Vec` of their handles), the places of the outputs that some make at once, and the entries in the runtime's timers.
+//!
+//! The work of `idle task n`: the same with n spawned tasks. In the figure are: the task, its future (one word, that it never ends), and
+//! the handle in a `Vec`, as a user has it who spawns and means to await; and a place in the queue of what is ready, because all are
+//! spawned before the first is polled. Nobody has a waker of it. There are no timers in it.
 //!
 //! Why it is fair: a process for each figure, one sample, no warm-up, so the peak has no history. It is the peak and not what is in
 //! use in the end, because a table that doubles needs both halves while it does. It is what the kernel counts, so the allocator's
@@ -13,12 +18,11 @@ use std::cell::{Cell, RefCell};
 use std::fs;
 use std::future::{Future, poll_fn};
 use std::hint::black_box;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use pin_project_lite::pin_project;
-
+use crate::machine::CpuTime;
 use crate::peers::tasks::Runtime;
 use crate::peers::{Contender, SleepWork, Sleeps, TaskWork};
 
@@ -38,6 +42,39 @@ fn peak_bytes() -> f64 {
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux says it");
     let kilobytes = peak.trim().strip_suffix(" kB").expect("in kB");
     kilobytes.parse::<f64>().expect("a number") * 1024.0
+}
+
+/// The row `asleep`.
+#[derive(Clone, Copy)]
+struct Asleep {
+    /// How many sleep at once.
+    children: usize,
+}
+
+impl SleepWork for Asleep {
+    fn sample<P: Sleeps>(self, peer: &P) -> f64 {
+        let before = peak_bytes();
+        peer.block_on(async {
+            let gathered = peer.gather_sleeps(black_box(self.children), Duration::from_secs(3600));
+            let gathered = async {
+                gathered.await;
+                unreachable!("an hour has passed")
+            };
+            futures_lite::future::or(gathered, all_asleep::<P>()).await;
+            (peak_bytes() - before) / self.children as f64
+        })
+    }
+}
+
+/// Ends when this process has nothing left to do: when it took less than a twentieth of the processor for a fifth of a second.
+async fn all_asleep<P: Sleeps>() {
+    let a_while = Duration::from_millis(200);
+    let mut took = f64::INFINITY;
+    while took > a_while.as_nanos() as f64 / 20.0 {
+        let start = CpuTime::now();
+        P::sleep(a_while).await;
+        took = start.elapsed_ns();
+    }
 }
 
 thread_local! {
@@ -67,52 +104,6 @@ fn all_arrived() -> impl Future<Output = ()> {
         WAITING.set(Some(cx.waker().clone()));
         Poll::Pending
     })
-}
-
-/// The row `asleep`.
-#[derive(Clone, Copy)]
-struct Asleep {
-    /// How many sleep at once.
-    children: usize,
-}
-
-impl SleepWork for Asleep {
-    fn sample<P: Sleeps>(self, peer: &P) -> f64 {
-        ABSENT.set(self.children);
-        let before = peak_bytes();
-        peer.block_on(async {
-            let sleeper = |_| Sleeper { sleep: P::sleep(Duration::from_secs(3600)), arrived: false };
-            let mut gather = pin!(peer.gather_any((0..black_box(self.children)).map(sleeper)));
-            let gathered = poll_fn(|cx| gather.as_mut().poll(cx).map(|_| unreachable!("an hour has passed")));
-            futures_lite::future::or(gathered, all_arrived()).await;
-            (peak_bytes() - before) / self.children as f64
-        })
-    }
-}
-
-pin_project! {
-    /// Sleeps, and counts its first poll.
-    struct Sleeper<S> {
-        // What it waits for.
-        #[pin]
-        sleep: S,
-        // Whether it was counted.
-        arrived: bool,
-    }
-}
-
-impl<S: Future<Output = ()>> Future for Sleeper<S> {
-    type Output = Result<u64, ()>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let polled = this.sleep.poll(cx);
-        if !*this.arrived {
-            *this.arrived = true;
-            arrive();
-        }
-        polled.map(|()| Ok(0))
-    }
 }
 
 /// The row `idle task`.

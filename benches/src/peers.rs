@@ -75,8 +75,11 @@ pub(crate) trait GathersAny: Executor {
 
 /// Has timers.
 pub(crate) trait Sleeps: GathersAny {
-    /// Waits so long.
-    fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static;
+    /// Waits so long. What it gives differs.
+    fn sleep(duration: Duration) -> impl Future<Output: 'static> + 'static;
+
+    /// Waits for so many of them at once. Each is a child or a task as it is, with no future around it.
+    async fn gather_sleeps(&self, count: usize, duration: Duration);
 }
 
 /// Gives a future a time limit.
@@ -204,6 +207,18 @@ pub(crate) enum Contender {
     /// glommio.
     #[cfg(target_os = "linux")]
     Glommio,
+    /// A loop by hand on mio: `net/peers/by_mio.rs`.
+    #[cfg(target_os = "linux")]
+    Mio,
+    /// Python's asyncio, by script.
+    #[cfg(target_os = "linux")]
+    Asyncio,
+    /// asyncio on uvloop's loop, by script.
+    #[cfg(target_os = "linux")]
+    Uvloop,
+    /// Node, by script.
+    #[cfg(target_os = "linux")]
+    Node,
 }
 
 impl Contender {
@@ -228,6 +243,14 @@ impl Contender {
         Self::Compio,
         #[cfg(target_os = "linux")]
         Self::Glommio,
+        #[cfg(target_os = "linux")]
+        Self::Mio,
+        #[cfg(target_os = "linux")]
+        Self::Asyncio,
+        #[cfg(target_os = "linux")]
+        Self::Uvloop,
+        #[cfg(target_os = "linux")]
+        Self::Node,
     ];
 
     /// Its name in the table.
@@ -252,6 +275,14 @@ impl Contender {
             Self::Compio => "compio",
             #[cfg(target_os = "linux")]
             Self::Glommio => "glommio",
+            #[cfg(target_os = "linux")]
+            Self::Mio => "mio (by hand)",
+            #[cfg(target_os = "linux")]
+            Self::Asyncio => "asyncio",
+            #[cfg(target_os = "linux")]
+            Self::Uvloop => "uvloop",
+            #[cfg(target_os = "linux")]
+            Self::Node => "Node",
         }
     }
 
@@ -260,9 +291,30 @@ impl Contender {
         Self::ALL.iter().copied().find(|contender| contender.name() == name)
     }
 
-    /// Whether it is somebody else's: neither ours nor the floor.
+    /// Whether it is somebody else's: neither ours nor a floor.
     pub(crate) fn is_peer(self) -> bool {
-        !matches!(self, Self::Hand | Self::Ours)
+        !matches!(self, Self::Hand | Self::Ours) && !self.is_mio()
+    }
+
+    /// Whether it is the loop by hand on mio, which is there for its sockets.
+    fn is_mio(self) -> bool {
+        #[cfg(target_os = "linux")]
+        return self == Self::Mio;
+        #[cfg(not(target_os = "linux"))]
+        return false;
+    }
+
+    /// Whether it is a script, run by an interpreter.
+    pub(crate) fn is_script(self) -> bool {
+        #[cfg(target_os = "linux")]
+        return matches!(self, Self::Asyncio | Self::Uvloop | Self::Node);
+        #[cfg(not(target_os = "linux"))]
+        return false;
+    }
+
+    /// Whether it gathers children of Rust.
+    pub(crate) fn gathers(self) -> bool {
+        !self.is_mio() && !self.is_script()
     }
 
     /// Whether it runs on tokio.
@@ -272,7 +324,7 @@ impl Contender {
 
     /// Whether it has tasks.
     pub(crate) fn spawns(self) -> bool {
-        !self.is_only_a_future()
+        self.gathers() && !self.is_only_a_future()
     }
 
     /// Whether it has tasks that need not be `Send`, and a handle for each.
@@ -304,7 +356,7 @@ impl Contender {
 
     /// Whether it takes children that are neither `Unpin` nor `Send`.
     pub(crate) fn gathers_any(self) -> bool {
-        !matches!(self, Self::Hand | Self::TokioSpawn)
+        self.gathers() && !matches!(self, Self::Hand | Self::TokioSpawn)
     }
 
     /// Whether it has time limits. futures-buffered has tokio's. `FuturesUnordered` and `try_join_all` could have them too, but over
@@ -384,6 +436,7 @@ impl Contender {
             Self::Compio => with::<InTasks<compio::Compio>>(work),
             #[cfg(target_os = "linux")]
             Self::Glommio => with::<InTasks<glommio::Glommio>>(work),
+            other => unreachable!("{other:?} cannot do this row"),
         }
     }
 

@@ -1,16 +1,54 @@
 //! `--report`: what a run measured, written to `benches/REPORT.md`, with charts beside it in `benches/charts/`.
+//!
+//! A full run of all rows also writes the part of `README.md` between the two comments [`BEGIN`] and [`END`]: the table "gathering", and
+//! a line for each of [`README_ROWS`]. So nothing is pasted by hand. What stands below [`END`] (where it is not ahead, real queries,
+//! sizes) is written by a person, who reads the new tables first.
 
 use std::error::Error;
 use std::fs;
 use std::path::Path;
 
 use crate::charts;
-use crate::measure::Figures;
+use crate::measure::{Figures, Ratio};
 use crate::peers::Contender;
+use crate::rows::{Kind, Row};
 use crate::table::{digits, groups, markdown_of, times};
 
-/// Writes the report of `figures` and of the growth of our costs. `machine` is what it was measured on.
-pub(crate) fn write(figures: &Figures, flat: &Figures, machine: &str) -> Result<(), Box<dyn Error>> {
+/// What stands before the tables in `README.md`.
+const BEGIN: &str = "<!-- written by `cargo compare -- --report` -->\n";
+
+/// What stands behind them.
+const END: &str = "<!-- until here -->\n";
+
+/// The rows with a line of their own in `README.md`, and what they are.
+const README_ROWS: [(&str, &str); 17] = [
+    ("failing 100", "gather 100, of which one fails and the others are dropped"),
+    ("limit 256", "a ready child, 256 at once, out of 512,000"),
+    ("allocs 256", "allocations of that"),
+    ("join 10", "`gather!(a, b, c)` whose futures yield 10 times"),
+    ("spawn task", "spawn a task in a task and await it"),
+    ("wake 1e3", "wake one of 1,000 children from another thread"),
+    ("timeout 1e6", "a time limit that does not run out, a million at once"),
+    ("sleep 1e6", "a sleep of 1 to 100 ms, a million at once"),
+    ("late 1e6", "how late those end, the 99th percentile"),
+    ("asleep 1e6", "memory of a child that sleeps, out of a million"),
+    ("idle task 1e5", "memory of a task that waits"),
+    ("echo 1", "TCP server, one connection: a message of 64 bytes"),
+    ("echo 64", "TCP server, 64 connections: likewise"),
+    ("fan-out 256", "TCP client: connect, send, receive, close, 256 at once"),
+    ("server cpu", "HTTP server (hyper), 64 connections: a request"),
+    ("client cpu", "HTTP client (hyper), 64 connections: a request"),
+    ("server memory", "memory of that server in all"),
+];
+
+/// Writes the report of `figures` and of the growth of our costs, and if they are `complete` the README's part. `machine` is what it
+/// was measured on.
+pub(crate) fn write(
+    figures: &Figures,
+    flat: &Figures,
+    machine: &str,
+    complete: bool,
+) -> Result<(), Box<dyn Error>> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR"));
     fs::create_dir_all(directory.join("charts"))?;
     let mut pictures = Vec::new();
@@ -19,7 +57,42 @@ pub(crate) fn write(figures: &Figures, flat: &Figures, machine: &str) -> Result<
         pictures.push(name);
     }
     fs::write(directory.join("REPORT.md"), text(figures, flat, machine, &pictures))?;
+    if complete {
+        let path = directory.join("../README.md");
+        let readme = fs::read_to_string(&path)?;
+        let (before, rest) =
+            readme.split_once(BEGIN).ok_or("README.md has lost the comment before its tables")?;
+        let (_, after) = rest.split_once(END).ok_or("README.md has lost the comment behind its tables")?;
+        fs::write(path, format!("{before}{BEGIN}{}{END}{after}", readme_part(figures, machine)))?;
+    }
     Ok(())
+}
+
+/// The README's part.
+fn readme_part(figures: &Figures, machine: &str) -> String {
+    let machine = machine.lines().next().unwrap_or_default();
+    let gathering: Vec<Row> =
+        figures.rows.iter().copied().filter(|row| row.kind() == Kind::Gathering).collect();
+    let mut text = format!("{machine}.\n\n{}\n", markdown_of(figures, &gathering));
+    text += "| row | one operation | unit | gather | best peer | its figure | best peer / gather | best tokio / gather |\n\
+             |---|---|---|--:|---|--:|--:|--:|\n";
+    for (name, what) in README_ROWS {
+        let Some(row) = Row::named(name) else { continue };
+        let Some(ours) = figures.get(row, Contender::Ours) else { continue };
+        let best = figures.best(row, Contender::is_peer);
+        let theirs = best.and_then(|(peer, _)| figures.get(row, peer));
+        let tokio = figures.best(row, Contender::is_tokio);
+        text += &format!(
+            "| `{name}` | {what} | {} | **{}** | {} | {} | {} | {} |\n",
+            row.unit().name(),
+            digits(ours, row),
+            best.map_or("–", |(peer, _)| peer.name()),
+            theirs.map_or("–".to_owned(), |figure| digits(figure, row)),
+            times_within(best.map(|(_, ratio)| ratio)),
+            times(tokio.map(|(_, ratio)| ratio.median)),
+        );
+    }
+    text
 }
 
 /// The report.
@@ -36,6 +109,10 @@ fn text(figures: &Figures, flat: &Figures, machine: &str, pictures: &[String]) -
         text += &format!("{remark}.\n\n");
     }
     text += &format!("{}.\n\n## At a glance\n\n", capitalised(&figures.spread()));
+    text += "`rounds within` says how far to trust a figure: half of its rounds lie so close to it. Each round has its own ratio, of the two \
+             figures that were measured in it; the table has their median, and in brackets what the middle half of them lies between. \
+             Where that holds 1, nobody is ahead. A server's process has one of two figures for a message, by whether it sleeps before \
+             it: there, look at the ratios and not at the figures.\n\n";
     text += &glance(figures);
     for picture in pictures {
         text += &format!("\n![{picture}](charts/{picture})\n");
@@ -64,21 +141,33 @@ fn glance(figures: &Figures) -> String {
         };
         let best = figures.best(row, Contender::is_peer);
         let tokio = figures.best(row, Contender::is_tokio);
-        let floor = figures.get(row, Contender::Hand);
+        let floor = figures.ratio(row, Contender::Ours, Contender::Hand);
+        let theirs = best.and_then(|(peer, _)| figures.get(row, peer));
         text += &format!(
-            "| {row} | {} | **{}** | {} | {} | {} | {} | **{}** | {} | {} |\n",
+            "| {row} | {} | **{}** | {} | {} | {} | {} | {} | {} | {} |\n",
             row.unit().name(),
             digits(ours, row),
             within(Contender::Ours),
             best.map_or("–", |(peer, _)| peer.name()),
-            best.map_or("–".to_owned(), |(_, figure)| digits(figure, row)),
+            theirs.map_or("–".to_owned(), |figure| digits(figure, row)),
             best.map_or("–".to_owned(), |(peer, _)| within(peer)),
-            times(best.map(|(_, figure)| figure / ours)),
-            times(tokio.map(|(_, figure)| figure / ours)),
-            times(floor.map(|floor| ours / floor)),
+            times_within(best.map(|(_, ratio)| ratio)),
+            times_within(tokio.map(|(_, ratio)| ratio)),
+            times_within(floor),
         );
     }
     text
+}
+
+/// A ratio, and what half of the rounds lie between if there was more than one.
+fn times_within(ratio: Option<Ratio>) -> String {
+    let Some(Ratio { median, quartiles: (low, high) }) = ratio else { return "–".to_owned() };
+    let median = times(Some(median));
+    if low < high {
+        format!("**{median}** ({} – {})", times(Some(low)), times(Some(high)))
+    } else {
+        format!("**{median}**")
+    }
 }
 
 /// A line for each kind of work, a column for each size.

@@ -7,7 +7,11 @@ use std::fmt;
 use std::process::Command;
 use std::time::Instant;
 
+#[cfg(target_os = "linux")]
+use crate::net;
 use crate::peers::Contender;
+#[cfg(target_os = "linux")]
+use crate::scripts;
 use crate::{
     chain, failing, joins, limit, memory, mutexes, nested, ready, remote, sleeps, spawning, timeouts, yields,
 };
@@ -51,6 +55,9 @@ pub(crate) enum Row {
     Asleep(usize),
     /// The memory of this many tasks that wait for ever: `memory.rs`.
     IdleTask(usize),
+    /// On sockets: `net/`.
+    #[cfg(target_os = "linux")]
+    Net(net::Work),
 }
 
 /// Who spawns.
@@ -89,22 +96,12 @@ impl Unit {
         }
     }
 
-    /// What a chart of it shows.
+    /// What the chart of its growth shows.
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Nanoseconds => "nanoseconds for one operation",
             Self::Microseconds => "lateness of a sleep, p99, in microseconds",
             Self::Bytes => "bytes of memory for each that waits",
-            Self::Count => "allocations for 512,000 children",
-        }
-    }
-
-    /// What the file of a chart is called.
-    pub(crate) fn file_name(self) -> &'static str {
-        match self {
-            Self::Nanoseconds => "nanoseconds",
-            Self::Microseconds => "lateness",
-            Self::Bytes => "memory",
             Self::Count => "allocations",
         }
     }
@@ -127,11 +124,17 @@ pub(crate) enum Kind {
     Lateness,
     /// What waits in memory.
     Memory,
+    /// TCP.
+    Network,
+    /// HTTP.
+    Http,
+    /// What HTTP takes in memory.
+    HttpMemory,
 }
 
 impl Kind {
     /// Every kind, in the order of the tables.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Gathering,
         Self::Shapes,
         Self::Allocations,
@@ -139,18 +142,40 @@ impl Kind {
         Self::Timers,
         Self::Lateness,
         Self::Memory,
+        Self::Network,
+        Self::Http,
+        Self::HttpMemory,
     ];
 
     /// What stands in the table's first corner.
     pub(crate) fn title(self) -> &'static str {
         match self {
-            Self::Gathering => "gather, ns each",
+            Self::Gathering => "gathering, ns each",
             Self::Shapes => "shapes, ns each",
             Self::Allocations => "allocations in all",
             Self::Tasks => "tasks and threads, ns",
             Self::Timers => "timers, cpu ns each",
             Self::Lateness => "lateness p99, µs",
             Self::Memory => "memory, bytes each",
+            Self::Network => "network, cpu ns each",
+            Self::Http => "HTTP, ns each request",
+            Self::HttpMemory => "HTTP, bytes in all",
+        }
+    }
+
+    /// What the file of its chart is called.
+    pub(crate) fn file_name(self) -> &'static str {
+        match self {
+            Self::Gathering => "gathering",
+            Self::Shapes => "shapes",
+            Self::Allocations => "allocations",
+            Self::Tasks => "tasks",
+            Self::Timers => "timers",
+            Self::Lateness => "lateness",
+            Self::Memory => "memory",
+            Self::Network => "network",
+            Self::Http => "http",
+            Self::HttpMemory => "http_memory",
         }
     }
 }
@@ -174,7 +199,10 @@ impl Row {
             &[Self::Late(100_000), Self::Late(1_000_000)],
             &[Self::Asleep(1_000_000), Self::IdleTask(100_000)],
         ];
-        rows.into_iter().flatten().copied()
+        let rows = rows.into_iter().flatten().copied();
+        #[cfg(target_os = "linux")]
+        let rows = rows.chain(net::Work::all().map(Self::Net));
+        rows
     }
 
     /// The rows that show how a cost grows with the number of children, from 10 to ten million: ours only, run with `--flat`. The
@@ -198,7 +226,11 @@ impl Row {
     /// Whether `contender` can do this work. What is only a future cannot spawn, and few have a macro that joins.
     pub(crate) fn suits(self, contender: Contender) -> bool {
         match self {
-            Self::Ready(_) | Self::Yield(_) | Self::Chain(_) => true,
+            #[cfg(target_os = "linux")]
+            Self::Net(work) => work.suits(contender),
+            #[cfg(target_os = "linux")]
+            _ if contender.is_script() => self.script(contender).is_some() && scripts::is_there(contender),
+            Self::Ready(_) | Self::Yield(_) | Self::Chain(_) => contender.gathers(),
             Self::Join(_) => contender.joins().is_some(),
             Self::Nested(_) | Self::Mutex(_) | Self::RoundTrip | Self::Wake(_) => contender.gathers_any(),
             Self::Failing(_) => contender.fails_fast(),
@@ -212,8 +244,26 @@ impl Row {
         }
     }
 
+    /// What `scripts/gather.py` and `gather.js` call this work, and its size. Node has no tasks: a promise runs by itself.
+    #[cfg(target_os = "linux")]
+    fn script(self, contender: Contender) -> Option<(&'static str, usize)> {
+        match self {
+            Self::Ready(children) if children < 1_000_000 => Some(("ready", children)),
+            Self::Yield(children) => Some(("yield", children)),
+            Self::Spawn(Origin::Task) if contender != Contender::Node => Some(("spawn", 1)),
+            Self::Timeout(1) => Some(("timeout", 1)),
+            _ => None,
+        }
+    }
+
     /// The closure that takes one sample with `contender`: a figure in the row's unit. What it makes first is not measured.
     pub(crate) fn sampler(self, contender: Contender) -> Box<dyn FnMut() -> f64> {
+        #[cfg(target_os = "linux")]
+        if contender.is_script() {
+            if let Some((work, size)) = self.script(contender) {
+                return scripts::sampler(contender, work, size);
+            }
+        }
         match self {
             Self::Ready(children) => ready::sampler(contender, children),
             Self::Yield(children) => yields::sampler(contender, children),
@@ -233,6 +283,8 @@ impl Row {
             Self::Late(children) => sleeps::lateness_sampler(contender, children),
             Self::Asleep(children) => memory::asleep_sampler(contender, children),
             Self::IdleTask(tasks) => memory::idle_sampler(contender, tasks),
+            #[cfg(target_os = "linux")]
+            Self::Net(work) => work.sampler(contender),
         }
     }
 
@@ -246,13 +298,15 @@ impl Row {
             Self::Timeout(_) | Self::Sleep(_) => Kind::Timers,
             Self::Late(_) => Kind::Lateness,
             Self::Asleep(_) | Self::IdleTask(_) => Kind::Memory,
+            #[cfg(target_os = "linux")]
+            Self::Net(work) => work.kind(),
         }
     }
 
     /// What its figures count.
     pub(crate) fn unit(self) -> Unit {
         match self.kind() {
-            Kind::Memory => Unit::Bytes,
+            Kind::Memory | Kind::HttpMemory => Unit::Bytes,
             Kind::Allocations => Unit::Count,
             Kind::Lateness => Unit::Microseconds,
             _ => Unit::Nanoseconds,
@@ -262,7 +316,7 @@ impl Row {
     /// Whether a process takes one sample of it, without a warm-up: the peak of memory has no second time, and counts are the same
     /// each time. A million timers take seconds; there the first touch of the memory is in the figure, for everybody.
     pub(crate) fn once(self) -> bool {
-        matches!(self.unit(), Unit::Bytes | Unit::Count) || self.is_long()
+        matches!(self.kind(), Kind::Memory | Kind::Allocations) || self.is_long()
     }
 
     /// Whether it takes a second or more with some peer. `--quick` leaves it out unless it is named.
@@ -281,6 +335,15 @@ impl Row {
             Self::Ready(n) | Self::Yield(n) | Self::Chain(n) | Self::SpawnMany(n) => Some(n),
             Self::Timeout(n) | Self::Sleep(n) | Self::Late(n) | Self::Asleep(n) => Some(n),
             _ => None,
+        }
+    }
+
+    /// How many times longer than others it is sampled: another process has its part in a row of the network, and in its noise.
+    pub(crate) fn patience(self) -> u32 {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Net(_) => 4,
+            _ => 1,
         }
     }
 
@@ -306,6 +369,8 @@ impl Row {
             Self::Late(children) => ("late", power_of_ten(children)),
             Self::Asleep(children) => ("asleep", power_of_ten(children)),
             Self::IdleTask(tasks) => ("idle task", power_of_ten(tasks)),
+            #[cfg(target_os = "linux")]
+            Self::Net(work) => work.heading(),
         }
     }
 }

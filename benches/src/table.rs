@@ -67,15 +67,14 @@ fn contenders(figures: &Figures, rows: &[Row]) -> Vec<Line> {
 
 /// What the figures come to.
 fn ratios(figures: &Figures, rows: &[Row]) -> Vec<Line> {
-    let ours = |row| figures.get(row, Contender::Ours);
     let line = |name: &str, ratio: &dyn Fn(Row) -> Option<f64>| {
         (name.to_owned(), rows.iter().map(|&row| times(ratio(row))).collect())
     };
-    let best = |row, among: fn(Contender) -> bool| Some(figures.best(row, among)?.1);
+    let best = |row, among: fn(Contender) -> bool| Some(figures.best(row, among)?.1.median);
     let lines: [Line; 3] = [
-        line("best peer / gather", &|row| Some(best(row, Contender::is_peer)? / ours(row)?)),
-        line("best tokio / gather", &|row| Some(best(row, Contender::is_tokio)? / ours(row)?)),
-        line("gather / floor", &|row| Some(ours(row)? / figures.get(row, Contender::Hand)?)),
+        line("best peer / gather", &|row| best(row, Contender::is_peer)),
+        line("best tokio / gather", &|row| best(row, Contender::is_tokio)),
+        line("gather / floor", &|row| Some(figures.ratio(row, Contender::Ours, Contender::Hand)?.median)),
     ];
     lines.into_iter().filter(|(_, texts)| texts.iter().any(|text| text != "–")).collect()
 }
@@ -84,8 +83,25 @@ fn ratios(figures: &Figures, rows: &[Row]) -> Vec<Line> {
 pub(crate) fn digits(figure: f64, row: Row) -> String {
     match row.unit() {
         Unit::Nanoseconds if figure < 99.95 => format!("{figure:.1}"),
-        Unit::Nanoseconds | Unit::Microseconds | Unit::Bytes | Unit::Count => format!("{figure:.0}"),
+        _ if figure < 99_999.5 => format!("{figure:.0}"),
+        _ => grouped(figure),
     }
+}
+
+/// A figure, with a comma after each three digits.
+pub(crate) fn grouped(figure: f64) -> String {
+    if figure < 1.0 {
+        return figure.to_string();
+    }
+    let digits = format!("{figure:.0}");
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// A ratio.

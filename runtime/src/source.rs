@@ -242,19 +242,18 @@ impl<S: mio::event::Source> Source<S> {
         poll_fn(|cx| self.poll_io(cx, direction, &mut operation)).await
     }
 
-    /// Waits for an event, without trying anything.
-    pub(crate) fn poll_event(&self, cx: &mut Context<'_>, direction: Direction) -> Poll<io::Result<()>> {
+    /// Waits for an event, without trying anything, and gives the word that it made.
+    pub(crate) fn poll_event(&self, cx: &mut Context<'_>, direction: Direction) -> Poll<io::Result<usize>> {
         let seen = ready!(self.readiness.poll_ready(cx, direction));
         if seen & GONE != 0 {
             return Poll::Ready(Err(io::Error::other("the runtime of this socket has ended")));
         }
-        self.readiness.clear(seen, direction.ready());
-        Poll::Ready(Ok(()))
+        Poll::Ready(Ok(seen))
     }
 
-    /// Marks a direction as worth a try, after [`poll_event`](Source::poll_event) has found it so.
-    pub(crate) fn set_ready(&self, direction: Direction) {
-        self.readiness.word.fetch_or(direction.ready(), Ordering::AcqRel);
+    /// The event that [`poll_event`](Source::poll_event) gave was not the one that is awaited: waits for the next.
+    pub(crate) fn await_another(&self, seen: usize, direction: Direction) {
+        self.readiness.clear(seen, direction.ready());
     }
 }
 

@@ -34,7 +34,7 @@ impl tasks::Runtime for Compio {
 }
 
 impl tasks::Clock for Compio {
-    fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
+    fn sleep(duration: Duration) -> impl Future<Output: 'static> + 'static {
         compio::runtime::time::sleep(duration)
     }
 

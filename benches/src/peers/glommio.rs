@@ -32,8 +32,8 @@ impl tasks::Runtime for Glommio {
 }
 
 impl tasks::Clock for Glommio {
-    fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
-        glommio::timer::sleep(duration).map(drop)
+    fn sleep(duration: Duration) -> impl Future<Output: 'static> + 'static {
+        glommio::timer::sleep(duration)
     }
 
     fn timeout<T: 'static>(

@@ -61,7 +61,7 @@ impl tasks::Runtime for OnEpoll {
 }
 
 impl tasks::Clock for OnUring {
-    fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
+    fn sleep(duration: Duration) -> impl Future<Output: 'static> + 'static {
         monoio::time::sleep(duration)
     }
 
@@ -74,7 +74,7 @@ impl tasks::Clock for OnUring {
 }
 
 impl tasks::Clock for OnEpoll {
-    fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
+    fn sleep(duration: Duration) -> impl Future<Output: 'static> + 'static {
         monoio::time::sleep(duration)
     }
 

@@ -37,8 +37,12 @@ impl GathersAny for Ours {
 }
 
 impl Sleeps for Ours {
-    fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
+    fn sleep(duration: Duration) -> impl Future<Output: 'static> + 'static {
         gather::sleep(duration)
+    }
+
+    async fn gather_sleeps(&self, count: usize, duration: Duration) {
+        gather::gather((0..count).map(|_| gather::sleep(duration))).capture().await;
     }
 }
 

@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::time::Duration;
 
-use futures::FutureExt as _;
 use smol::LocalExecutor;
 
 use super::tasks;
@@ -32,8 +31,8 @@ impl tasks::Runtime for OnLocalExecutor {
 }
 
 impl tasks::Clock for OnLocalExecutor {
-    fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
-        smol::Timer::after(duration).map(drop)
+    fn sleep(duration: Duration) -> impl Future<Output: 'static> + 'static {
+        smol::Timer::after(duration)
     }
 
     fn timeout<T: 'static>(

@@ -30,8 +30,8 @@ pub(crate) trait Runtime: Sized + 'static {
 
 /// A runtime's own timers.
 pub(crate) trait Clock {
-    /// Waits so long.
-    fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static;
+    /// Waits so long. What it gives differs.
+    fn sleep(duration: Duration) -> impl Future<Output: 'static> + 'static;
 
     /// `future`'s output, or `None` if it takes longer.
     fn timeout<T: 'static>(
@@ -82,8 +82,15 @@ impl<R: Runtime> GathersAny for InTasks<R> {
 }
 
 impl<R: Runtime + Clock> Sleeps for InTasks<R> {
-    fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
+    fn sleep(duration: Duration) -> impl Future<Output: 'static> + 'static {
         R::sleep(duration)
+    }
+
+    async fn gather_sleeps(&self, count: usize, duration: Duration) {
+        let tasks: Vec<_> = (0..count).map(|_| self.0.spawn(R::sleep(duration))).collect();
+        for task in tasks {
+            R::joined(task.await);
+        }
     }
 }
 

@@ -165,7 +165,7 @@ impl Spawns for InJoinSet {
 }
 
 impl tasks::Clock for OnLocalSet {
-    fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
+    fn sleep(duration: Duration) -> impl Future<Output: 'static> + 'static {
         tokio::time::sleep(duration)
     }
 
@@ -178,7 +178,7 @@ impl tasks::Clock for OnLocalSet {
 }
 
 impl tasks::Clock for OnLocalRuntime {
-    fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
+    fn sleep(duration: Duration) -> impl Future<Output: 'static> + 'static {
         tokio::time::sleep(duration)
     }
 
@@ -253,8 +253,14 @@ impl GathersAny for UnderFuturesBuffered {
 }
 
 impl Sleeps for InLocalJoinSet {
-    fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
+    fn sleep(duration: Duration) -> impl Future<Output: 'static> + 'static {
         tokio::time::sleep(duration)
+    }
+
+    async fn gather_sleeps(&self, count: usize, duration: Duration) {
+        let mut set = JoinSet::new();
+        (0..count).for_each(|_| drop(set.spawn_local(tokio::time::sleep(duration))));
+        set.join_all().await;
     }
 }
 
@@ -268,8 +274,12 @@ impl TimesOut for InLocalJoinSet {
 }
 
 impl Sleeps for UnderFuturesBuffered {
-    fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
+    fn sleep(duration: Duration) -> impl Future<Output: 'static> + 'static {
         tokio::time::sleep(duration)
+    }
+
+    async fn gather_sleeps(&self, count: usize, duration: Duration) {
+        futures_buffered::join_all((0..count).map(|_| tokio::time::sleep(duration))).await;
     }
 }
 

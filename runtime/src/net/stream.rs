@@ -59,18 +59,18 @@ impl TcpStream {
     pub(super) async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
         let stream = TcpStream { source: Source::new(mio::net::TcpStream::connect(address)?, &[])? };
         loop {
-            poll_fn(|cx| stream.source.poll_event(cx, Direction::Write)).await?;
-            // Writable is said of a connection that failed, too, and may be said too early.
+            let seen = poll_fn(|cx| stream.source.poll_event(cx, Direction::Write)).await?;
+            // Writable is said of a connection that failed, too, and may be said too early. But only one that was made
+            // has an address at its other end; the question after an error is for those that have none.
+            let Err(unconnected) = stream.peer_addr() else { break };
             if let Some(error) = stream.take_error()? {
                 return Err(error);
             }
-            match stream.peer_addr() {
-                Ok(_) => break,
-                Err(error) if error.kind() == io::ErrorKind::NotConnected => {}
-                Err(error) => return Err(error),
+            if unconnected.kind() != io::ErrorKind::NotConnected {
+                return Err(unconnected);
             }
+            stream.source.await_another(seen, Direction::Write);
         }
-        stream.source.set_ready(Direction::Write);
         Ok(stream)
     }
 
