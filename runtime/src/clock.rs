@@ -101,6 +101,7 @@ impl Clock {
     /// Moves the virtual clock to this tick.
     pub(crate) fn leap_to(&self, tick: u64) {
         debug_assert!(self.is_virtual.get());
+        debug_assert!(self.tick_at(self.last()) <= tick, "the clock never goes back");
         if let Some(start) = self.start.get() {
             self.read.set(start.checked_add(Duration::from_nanos(tick)));
         }
