@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 use gather::{Runtime, gather, run, scope, spawn, wait, yield_now};
+use gather_tests::children::poll_next_turn;
 use gather_tests::probe::{Probe, poll_once};
 use gather_tests::watchdog::finishes;
 
@@ -21,7 +22,7 @@ fn late_wakers(count: usize) -> Vec<Waker> {
 }
 
 /// More children than the owners below have, and no more than a free row has places for.
-const LATE: usize = 40;
+const LATE: usize = 32;
 
 /// Runs `owner` where the late wakes come before it has the row, and where they come while its first child is polled: the
 /// function that it is given has to be called there.
@@ -44,24 +45,61 @@ fn finishes_here(f: impl FnOnce()) {
     f();
 }
 
-#[test]
-fn late_wakes_poll_no_child_of_the_next_gather_whatever_its_limit() {
-    for limit in [1, 2, 100] {
-        with_late_wakes(async |wake| {
-            let probes: Vec<_> = (0..5).map(|_| Probe::new()).collect();
-            let children = probes.iter().map(|probe| {
-                probe.watch(async {
-                    wake();
-                    yield_now().await;
-                    wake();
-                    yield_now().await;
-                    wake();
-                })
-            });
-            assert_eq!(gather(children).limit(limit).capture().await.len(), 5);
-            assert!(probes.iter().all(|probe| probe.polls() == 3), "{probes:?}");
-        });
+/// Five children that are never ready, the first of which calls this at each poll.
+fn waiting(probes: &[Probe], wake: &dyn Fn()) -> impl Iterator<Item = impl Future<Output = ()>> {
+    probes.iter().enumerate().map(move |(index, probe)| {
+        let mut never = Box::pin(probe.never());
+        poll_fn(move |cx| {
+            if index == 0 {
+                wake();
+            }
+            never.as_mut().poll(cx)
+        })
+    })
+}
+
+/// Polls an owner of [`waiting`] children in some turns: each of the children is polled once.
+async fn poll_in_some_turns(probes: &[Probe], owner: impl Future, wake: &dyn Fn()) {
+    let mut owner = pin!(owner);
+    for _ in 0..4 {
+        assert!(poll_next_turn(&mut owner).await.is_pending());
+        wake();
     }
+    assert!(probes.iter().all(|probe| probe.polls() == 1), "{probes:?}");
+}
+
+#[test]
+fn late_wakes_poll_no_child_of_the_next_owner() {
+    let probes = || -> Vec<_> { (0..5).map(|_| Probe::new()).collect() };
+    with_late_wakes(async |wake| {
+        let probes = probes();
+        poll_in_some_turns(&probes, gather(waiting(&probes, wake)).capture(), wake).await;
+    });
+    with_late_wakes(async |wake| {
+        let probes = probes();
+        poll_in_some_turns(&probes, gather(waiting(&probes, wake)).stream().next(), wake).await;
+    });
+    with_late_wakes(async |wake| {
+        let probes = probes();
+        let children = gather(waiting(&probes, wake));
+        poll_in_some_turns(&probes, children.for_each(async |_, ()| {}), wake).await;
+    });
+    with_late_wakes(async |wake| {
+        let probes = probes();
+        let mut five = waiting(&probes, wake);
+        let [a, b, c, d, e] = std::array::from_fn(|_| five.next().unwrap());
+        poll_in_some_turns(&probes, gather::gather!(capture; a, b, c, d, e), wake).await;
+    });
+    with_late_wakes(async |wake| {
+        let probes = probes();
+        let scope = scope(async |scope| {
+            for child in waiting(&probes, wake) {
+                scope.spawn(async { Ok::<_, ()>(child.await) });
+            }
+            Ok(())
+        });
+        poll_in_some_turns(&probes, scope, wake).await;
+    });
 }
 
 #[test]
@@ -103,14 +141,14 @@ fn late_wakes_poll_no_child_of_the_next_stream_for_each_scope_wait_or_gather_of_
     });
     with_late_wakes(async |wake| {
         let polls = Probe::new();
-        let one = polls.watch(async {
+        let last = polls.watch(async {
             wake();
             yield_now().await;
             wake();
             1
         });
-        let (a, b, c) = gather::gather!(capture; one, ready(2), async { yield_now().await; 3 }).await;
-        assert_eq!((a, b, c, polls.polls()), (1, 2, 3, 2));
+        let (a, b, c) = gather::gather!(capture; async { yield_now().await; 3 }, ready(2), last).await;
+        assert_eq!((a, b, c, polls.polls()), (3, 2, 1, 2));
     });
     with_late_wakes(async |wake| {
         let tasks: Vec<_> = (0..5u32)
