@@ -184,9 +184,11 @@ impl EventLoop {
     }
 }
 
-/// Step 5: timers that are due, as of the last reading of the clock. (Also where there is none the wheel turns: what is put in
-/// next is far or near as seen from the present, and the loop is not sent to a tick that is over.)
+/// Step 5: timers that are due, as of the last reading of the clock.
 fn fire_due(local: &Local) {
+    if local.timers.borrow().len() == 0 {
+        return;
+    }
     let tick = local.clock.tick_at(local.clock.last());
     let mut foreign = Vec::new();
     // What is ours is marked while the timers are borrowed: that runs no user's code. The rest waits.
