@@ -1,7 +1,7 @@
 //! What the time is: the system's, or in tests a virtual one.
 //!
-//! Reading the system's clock costs about as much as polling two children, so the loop reads it when it looks at
-//! the timers, and keeps the reading. A kept reading is never ahead of the time, so whoever takes it for the
+//! Reading the system's clock costs about as much as polling two children, so the loop reads it twice a round, before
+//! and after its look at the sockets, and keeps the reading. A kept reading is never ahead of the time, so whoever takes it for the
 //! time fires late, not early; and a new deadline is always counted from a fresh reading, so no sleep ends early.
 //!
 //! The virtual clock stands still while anything can run. When nothing can, the loop moves it to the next

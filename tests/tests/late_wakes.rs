@@ -88,7 +88,10 @@ fn late_wakes_poll_no_child_of_the_next_owner() {
         let probes = probes();
         let scope = scope(async |scope| {
             for child in waiting(&probes, wake) {
-                scope.spawn(async { Ok::<_, ()>(child.await) });
+                scope.spawn(async {
+                    child.await;
+                    Ok::<_, ()>(())
+                });
             }
             Ok(())
         });
@@ -113,8 +116,7 @@ fn late_wakes_end_no_owner_before_its_time() {
         assert_eq!(bodies.get(), 5);
     });
     with_late_wakes(async |wake| {
-        let tasks = (0..5).map(|index| spawn(yield_now()).named(index.to_string()));
-        let tasks: Vec<_> = tasks.collect();
+        let tasks: Vec<_> = (0..5).map(|_| spawn(yield_now())).collect();
         wake();
         let waited = wait(tasks).until(|_| {
             wake();
@@ -126,6 +128,9 @@ fn late_wakes_end_no_owner_before_its_time() {
 
 /// What an iterator says when it is asked for the first time, the second, and so on.
 type Says = Box<dyn Fn(usize) -> (usize, Option<usize>)>;
+
+/// The same, of a function that captures nothing.
+type SaysPlainly = fn(usize) -> (usize, Option<usize>);
 
 /// Gives so many futures, and says what it likes of their number.
 struct Liar {
@@ -147,6 +152,7 @@ impl Iterator for Liar {
             left
         }))
     }
+
     fn size_hint(&self) -> (usize, Option<usize>) {
         self.calls.set(self.calls.get() + 1);
         (self.says)(self.calls.get())
@@ -156,7 +162,7 @@ impl Iterator for Liar {
 #[test]
 fn an_input_may_say_anything_of_its_length() {
     finishes(|| {
-        let all: [fn(usize) -> (usize, Option<usize>); 7] = [
+        let all: [SaysPlainly; 7] = [
             |_| (0, Some(0)),
             |_| (0, Some(1)),
             |_| (3, Some(2)),
@@ -235,7 +241,10 @@ fn children_that_were_woken_have_their_turn_beside_an_endless_input_however_smal
                 let first = first.take();
                 Some(async {
                     match first {
-                        Some(first) => Ok(first.await),
+                        Some(first) => {
+                            first.await;
+                            Ok(())
+                        }
                         None => Err(()),
                     }
                 })

@@ -135,11 +135,12 @@ impl Groups {
         queue
     }
 
-    /// Makes room for children with the numbers below `count`, of which there is not enough. Gives the children.
+    /// Makes room for children with the numbers below `count`, of which there is not enough: for twice as many as there were, if
+    /// that is more, so that an owner may ask for one more at a time. Gives the children.
     #[cold]
     pub(super) fn grow(&mut self, group: u32, count: u32) -> Rc<Queue> {
         let row = &mut self.rows[group as usize];
-        row.queue = Rc::new(row.queue.grown(count as usize));
+        row.queue = Rc::new(row.queue.grown((count as usize).max(2 * row.queue.len())));
         row.queue.clone()
     }
 
