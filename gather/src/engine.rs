@@ -60,7 +60,7 @@ struct Crew<I, F, O> {
     last_polls: Option<usize>,
     /// The policy has just given something. If it is asked for more and the budget is spent, it is the others' turn.
     has_given: bool,
-    /// A child that was started has just given something: those that were woken have their turn now, also beside an endless input.
+    /// The last poll ended when children were started: those that were woken have their turn now, also beside an endless input.
     are_woken_next: bool,
 }
 
@@ -182,7 +182,10 @@ impl<I: Iterator<Item = F>, F: Future> Crew<I, F, F::Output> {
                     Progress::Some => {}
                     Progress::Nothing if is_drained => return Progress::Nothing,
                     Progress::Nothing => {}
-                    progress => return progress,
+                    progress => {
+                        self.are_woken_next = true;
+                        return progress;
+                    }
                 }
             }
             match self.poll_some(polling, policy) {
@@ -213,7 +216,6 @@ impl<I: Iterator<Item = F>, F: Future> Crew<I, F, F::Output> {
             };
             if let ControlFlow::Break(output) = self.start(future, polling, policy) {
                 polling.spend(burst.steps);
-                self.are_woken_next = true;
                 return Progress::Over(output);
             }
         }

@@ -1,7 +1,7 @@
 //! What the time is: the system's, or in tests a virtual one.
 //!
-//! Reading the system's clock costs about as much as polling two children, so the loop reads it when it looks at
-//! the timers, and keeps the reading. A kept reading is never ahead of the time, so whoever takes it for the
+//! Reading the system's clock costs about as much as polling two children, so the loop reads it twice a round, before
+//! and after its look at the sockets, and keeps the reading. A kept reading is never ahead of the time, so whoever takes it for the
 //! time fires late, not early; and a new deadline is always counted from a fresh reading, so no sleep ends early.
 //!
 //! The virtual clock stands still while anything can run. When nothing can, the loop moves it to the next
@@ -98,12 +98,12 @@ impl Clock {
         Duration::from_nanos(nanoseconds.saturating_sub(self.nanoseconds_until(now).unwrap_or(u64::MAX)))
     }
 
-    /// Moves the virtual clock to this tick.
+    /// Moves the virtual clock to this tick, if it is not there yet. (The wheel stands still while it has no timer, and its next
+    /// turn may then be over.)
     pub(crate) fn leap_to(&self, tick: u64) {
         debug_assert!(self.is_virtual.get());
-        if let Some(start) = self.start.get() {
-            self.read.set(start.checked_add(Duration::from_nanos(tick)));
-        }
+        let there = self.start.get().and_then(|start| start.checked_add(Duration::from_nanos(tick)));
+        self.read.set(self.read.get().max(there));
     }
 
     /// From the start to `time`; `None` if that is more than 584 years.
@@ -116,5 +116,20 @@ impl Clock {
     #[inline]
     fn tick_bits(&self) -> u32 {
         if self.is_virtual.get() { 0 } else { REAL_TICK_BITS }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_virtual_clock_never_goes_back() {
+        let clock = Clock::new();
+        clock.start(true);
+        clock.leap_to(5);
+        let five = clock.now();
+        clock.leap_to(3);
+        assert_eq!((clock.now(), clock.tick_at(five)), (five, 5));
     }
 }

@@ -5,6 +5,7 @@ use std::future::{Future, poll_fn, ready};
 use std::task::{Poll, Waker};
 
 use allocation_counter::{AllocationInfo, measure};
+use gather::group::Group;
 use gather::{Runtime, Task, gather, scope, spawn, yield_now};
 use gather_tests::children::{Control, children, poll_next_turn};
 
@@ -64,6 +65,21 @@ fn a_child_that_waits_costs_no_allocation_of_its_own() {
         let doublings = u64::from(usize::ilog2(count));
         assert!(counts.count_total <= 4 * doublings, "{count} children: {} allocations", counts.count_total);
     }
+}
+
+#[test]
+fn an_owner_that_makes_room_for_one_child_more_each_time_allocates_now_and_then() {
+    let mut group = Group::new("many");
+    let counts = measured(&warm_runtime(), async {
+        poll_fn(|cx| {
+            group.poll(cx, |polling, _| {
+                (1..=10_000).for_each(|count| polling.grow(count));
+                Poll::Ready(())
+            })
+        })
+        .await;
+    });
+    assert!(counts.count_total < 50, "{} allocations", counts.count_total);
 }
 
 #[test]

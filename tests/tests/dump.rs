@@ -592,3 +592,66 @@ fn a_gather_that_is_held_for_a_short_time_after_a_long_rest_of_the_runtime_is_no
     check(test, &output);
     assert!(!String::from_utf8(output.stderr).unwrap().contains("nobody has polled"));
 }
+
+#[test]
+fn a_gather_that_is_polled_all_the_time_is_not_reported_though_some_children_are_always_woken() {
+    let test = "a_gather_that_is_polled_all_the_time_is_not_reported_though_some_children_are_always_woken";
+    if is_alone(test) {
+        let after = Duration::from_millis(250);
+        let runtime = Builder::new().stall_warning(after).build().unwrap();
+        return runtime.block_on(async {
+            let start = std::time::Instant::now();
+            // More than one poll of the gather can poll.
+            let children = (0..1000).map(|_| {
+                std::future::poll_fn(move |cx| {
+                    cx.waker().wake_by_ref();
+                    match start.elapsed() < 4 * after {
+                        true => std::task::Poll::Pending,
+                        false => std::task::Poll::Ready(()),
+                    }
+                })
+            });
+            gather(children).capture().await;
+        });
+    }
+    let output = command("true", test).output().unwrap();
+    check(test, &output);
+    assert!(!String::from_utf8(output.stderr).unwrap().contains("nobody has polled"));
+}
+
+#[test]
+fn a_sleep_after_the_virtual_clock_went_on_to_report_a_stall_takes_its_time() {
+    let test = "a_sleep_after_the_virtual_clock_went_on_to_report_a_stall_takes_its_time";
+    if is_alone(test) {
+        let runtime = Builder::new().virtual_clock(true).stall_warning(60 * SECOND).build().unwrap();
+        return runtime.block_on(async {
+            let gate = gather_tests::gate::Gate::new();
+            let mut held = pin!(gather([yield_now()]).capture());
+            assert!(gather::timeout(Duration::ZERO, held.as_mut()).await.is_err());
+            // Only the parent ends this: when it has read the report.
+            let opener = gate.clone();
+            thread::spawn(move || {
+                let mut line = String::new();
+                std::io::stdin().read_line(&mut line).unwrap();
+                opener.open();
+            });
+            gate.pass().await;
+            let begins = gather::now();
+            sleep(SECOND / 10).await;
+            assert_eq!(gather::now() - begins, SECOND / 10);
+        });
+    }
+    let mut child = command("true", test)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let complaint = std::io::BufReader::new(child.stderr.take().unwrap());
+    let mut lines = std::io::BufRead::lines(complaint).map(Result::unwrap);
+    assert!(lines.any(|line| line.contains("nobody has polled")));
+    drop(child.stdin.take());
+    let rest: Vec<_> = lines.collect();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{rest:#?}");
+}

@@ -68,8 +68,8 @@ impl Groups {
         self.rows.get(group as usize).is_some_and(|row| row.queue.has(number, generation))
     }
 
-    /// Looks for groups whose children were woken `after` milliseconds ago or more and are not polled, and that were not
-    /// reported: gives the first few. Gives also in how many milliseconds it wants to look again, if it does. (It looks at most four
+    /// Looks for groups whose children were woken `after` milliseconds ago or more, that were not polled for as long, and that
+    /// were not reported: gives the first few. Gives also in how many milliseconds it wants to look again, if it does. (It looks at most four
     /// times in `after`, because there may be many rows.)
     pub(crate) fn find_stalled(&mut self, after: u32, now: u32) -> (Vec<Label>, Option<u32>) {
         const MOST_NAMED: usize = 8;
@@ -83,7 +83,7 @@ impl Groups {
         let rows = self.rows.iter_mut().filter(|row| row.polls > 0);
         for row in rows.filter(|row| !row.is_reported) {
             let Some(queued_for) = row.queue.queued_for(now) else { continue };
-            let left = after.saturating_sub(queued_for);
+            let left = after.saturating_sub(queued_for.min(now.wrapping_sub(row.polled_at)));
             if left > 0 {
                 next = Some(next.map_or(left, |next: u32| next.min(left)));
                 continue;
@@ -135,11 +135,12 @@ impl Groups {
         queue
     }
 
-    /// Makes room for children with the numbers below `count`, of which there is not enough. Gives the children.
+    /// Makes room for children with the numbers below `count`, of which there is not enough: for twice as many as there were, if
+    /// that is more, so that an owner may ask for one more at a time. Gives the children.
     #[cold]
     pub(super) fn grow(&mut self, group: u32, count: u32) -> Rc<Queue> {
         let row = &mut self.rows[group as usize];
-        row.queue = Rc::new(row.queue.grown(count as usize));
+        row.queue = Rc::new(row.queue.grown((count as usize).max(2 * row.queue.len())));
         row.queue.clone()
     }
 
