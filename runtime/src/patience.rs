@@ -5,8 +5,8 @@
 //! mailbox for about ten microseconds more, where that has just been seen to help: after a sleep that was ended at once.
 //!
 //! It does not help where the other thread cannot run meanwhile, on one core, or comes later each time. That is seen too: after a
-//! wait for nothing the loop sleeps at once the next time, and after each further one twice as many times. So where
-//! patience never helps it costs a twenty-fifth of a microsecond for each sleep, and where it does it is tried again soon.
+//! few waits for nothing the loop sleeps at once the next time, and after each further one twice as many times. So where
+//! patience never helps it costs a third of a microsecond for each sleep, and where it does it is soon tried again.
 //! (To ask the system for the number of cores would be 14 kB of a small server, and wrong for a thread that is bound to one of many.)
 //!
 //! Next: [`doorbell`](crate::doorbell), when a wake has to ring.
@@ -24,8 +24,11 @@ const SHORT_SLEEP: Duration = Duration::from_micros(50);
 const LOOKS: usize = 32;
 const PAUSES: usize = 32;
 
-/// The most waits that are left out in a row.
-const MOST_LEFT_OUT: u32 = 255;
+/// So many waits for nothing mean nothing yet.
+const PARDONED: u32 = 3;
+
+/// The most waits that are left out in a row are two to this power, less one.
+const MOST_DOUBT: u32 = 5;
 
 /// What one loop has learned.
 #[derive(Default)]
@@ -34,8 +37,8 @@ pub(crate) struct Patience {
     was_short: Cell<bool>,
     /// How many waits are still left out.
     left_out: Cell<u32>,
-    /// How many were left out after the last wait for nothing.
-    doubt: Cell<u32>,
+    /// How many waits in a row were for nothing.
+    in_vain: Cell<u32>,
 }
 
 impl Patience {
@@ -57,8 +60,8 @@ impl Patience {
             (0..PAUSES).for_each(|_| hint::spin_loop());
             has_come()
         });
-        self.doubt.set(if come { 0 } else { (2 * self.doubt.get() + 1).min(MOST_LEFT_OUT) });
-        self.left_out.set(self.doubt.get());
+        self.in_vain.set(if come { 0 } else { self.in_vain.get().saturating_add(1) });
+        self.left_out.set((1 << self.in_vain.get().saturating_sub(PARDONED).min(MOST_DOUBT)) - 1);
         come
     }
 }
@@ -90,8 +93,8 @@ mod tests {
     #[test]
     fn where_it_never_helps_it_is_tried_ever_more_seldom() {
         let patience = Patience::default();
-        let tries: Vec<_> = (0..1000).filter(|_| waits(&patience, false)).collect();
-        assert_eq!(tries, [0, 2, 6, 14, 30, 62, 126, 254, 510, 766]);
+        let tries: Vec<_> = (0..150).filter(|_| waits(&patience, false)).collect();
+        assert_eq!(tries, [0, 1, 2, 3, 5, 9, 17, 33, 65, 97, 129]);
     }
 
     #[test]
@@ -100,7 +103,7 @@ mod tests {
         (0..1000).for_each(|_| {
             waits(&patience, false);
         });
-        assert!((0..256).any(|_| waits(&patience, true)));
+        assert!((0..32).any(|_| waits(&patience, true)));
         assert!((0..100).all(|_| waits(&patience, true)));
     }
 }
