@@ -6,6 +6,7 @@
 //!   ├───  work is left, and the round is not due: the next turn
 //!   │   3 wakes and commands from other threads
 //!   ├───  they have made work, and the round is not due: the next turn
+//!   │     (after some, and where it helps, it waits a little for more: patience.rs)
 //!   │   4 events of sockets: sleep until one comes, or a timer, or a wake; do not sleep if work is left
 //!   └── 5 timers that are due
 //! ```
@@ -23,8 +24,9 @@
 //! 4. step 3 takes no more letters than the mailbox held when it began, and at most [`MOST_LETTERS`]; step 4 takes one
 //!    batch of events.
 //!
-//! So between two looks at the timers and sockets there are at most [`ROUND`] units of work, and what the last poll before
-//! them and the main future's next one do: one [`BUDGET`] each.
+//! So between two looks at the timers and sockets there are at most [`ROUND`] units of work, what the last poll before
+//! them and the main future's next one do (one [`BUDGET`] each), and one batch of letters. A letter is a unit of work, too; where the
+//! loop is patient, it may have waited for each some microseconds.
 //!
 //! Next: [`runtime`](crate::runtime), how it is started and ended.
 
