@@ -33,7 +33,6 @@
 //! * **tokio's budget.** tokio makes a task's own resources return `Pending` after 128 uses in one poll. The children use no
 //!   resource of tokio's, so only awaiting their handles spends it; that is part of its cost, as `gather`'s bound on the
 //!   children that it polls at once is part of ours.
-//!
 //! * **Threads.** Where a thread wakes the loop it has a core of its own, if the machine has two. The first core that this process
 //!   may use is the thread's, the last is the loop's.
 //! * **Processor time.** What sleeps is measured in the processor time of its process, helper threads too. Memory is measured in what
