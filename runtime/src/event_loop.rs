@@ -25,8 +25,8 @@
 //!    batch of events.
 //!
 //! So between two looks at the timers and sockets there are at most [`ROUND`] units of work, what the last poll before
-//! them and the main future's next one do (one [`BUDGET`] each), and one batch of letters. A letter is a unit of work, too; where the
-//! loop is patient, it may have waited for each some microseconds.
+//! them and the main future's next one do (one [`BUDGET`] each), and one batch of letters. A letter is a unit of work, too, and a wait
+//! for letters is [`WAIT`].
 //!
 //! Next: [`runtime`](crate::runtime), how it is started and ended.
 
@@ -49,6 +49,10 @@ use crate::{wake, waker};
 /// as much as thirty polls of a child that does nothing; so it is to be rare beside them, and often beside polls
 /// that do something (a thousand of a microsecond are a millisecond, which is what timers are accurate to).
 const ROUND: u32 = 1024;
+
+/// Units of work that a wait for letters counts as: it takes about ten microseconds. (Without it a thread that wakes the loop each
+/// eight microseconds keeps it from its timers for milliseconds.)
+const WAIT: u32 = 10;
 
 /// Letters that are taken in one round. Many, so that wakes that came together lead to one poll; but not as many as
 /// come: a thread that posts faster than the loop takes would make each batch a multiple of the one before. This many
@@ -100,6 +104,7 @@ impl EventLoop {
                 continue;
             }
             if work < ROUND && std::mem::take(&mut had_letters) && self.receiver.expect_more() {
+                work += WAIT;
                 continue;
             }
             work = 0;
