@@ -29,7 +29,7 @@ const README_ROWS: [(&str, &str); 17] = [
     ("spawn task", "spawn a task in a task and await it"),
     ("wake 1e3", "wake one of 1,000 children from another thread"),
     ("timeout 1e6", "a time limit that does not run out, a million gathered"),
-    ("sleep 1e6", "a sleep of 1 to 100 ms, a million at once"),
+    ("sleep 1e6", "a sleep of 1 to 100 ms, a million gathered"),
     ("late 1e6", "how late those end, the 99th percentile"),
     ("asleep 1e6", "memory of a child that sleeps, out of a million"),
     ("idle task 1e5", "memory of a task that waits"),

@@ -60,7 +60,8 @@
 //! is kept in order. A timeout has no timer at all until its future has to wait once.
 //!
 //! A sleep that fires when nothing else is to be done has the whole round of the loop in its figure: the look at the mailbox,
-//! at the clock, at the wheel, and the one call of `epoll_wait` that is the sleep. Of a thousand sleeps that end together each has a thousandth of that.
+//! at the clock, at the wheel, and the one call of `epoll_wait` that is the sleep. Of a thousand sleeps that end together each has a
+//! thousandth of that.
 //!
 //! # A wake from another thread
 //!
