@@ -50,9 +50,9 @@ use crate::{wake, waker};
 /// that do something (a thousand of a microsecond are a millisecond, which is what timers are accurate to).
 const ROUND: u32 = 1024;
 
-/// Units of work that a wait for letters counts as: it takes about ten microseconds. (Without it a thread that wakes the loop each
-/// eight microseconds keeps it from its timers for milliseconds.)
-const WAIT: u32 = 10;
+/// Units of work that a wait for letters counts as: it takes up to twenty microseconds. (Counted as nothing, a thread that wakes the
+/// loop each six microseconds kept it from its timers for three milliseconds.)
+const WAIT: u32 = 20;
 
 /// Letters that are taken in one round. Many, so that wakes that came together lead to one poll; but not as many as
 /// come: a thread that posts faster than the loop takes would make each batch a multiple of the one before. This many

@@ -67,7 +67,7 @@
 //!
 //! The id is pushed on a queue without a lock (a compare-and-swap and one more atomic operation), after which the thread looks whether the
 //! loop sleeps; only if it does there is a system call, and one for all the wakes that come until it is up. The loop takes the id off the
-//! queue and then does what a wake at home does. Before it sleeps again it waits about ten microseconds for the next, where that was seen to
+//! queue and then does what a wake at home does. Before it sleeps again it waits ten or twenty microseconds for the next, where that was seen to
 //! spare the other thread the system call. The queue allocates a block for 31 ids.
 //!
 //! # A socket
