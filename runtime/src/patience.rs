@@ -19,8 +19,8 @@ use std::time::Duration;
 const SHORT_SLEEP: Duration = Duration::from_micros(50);
 
 /// How often the mailbox is looked at, and how many times as long as a look it is let alone in between; ten or twenty microseconds
-/// in all, by how long the processor pauses (22 on an AMD EPYC). (Who looks all the time takes the queue's cache line from the thread that fills it: with 1,024 looks and no pauses
-/// a wake takes 41 ns, with these 31.)
+/// in all, by how long the processor pauses (22 on an AMD EPYC). (Who looks all the time takes the queue's cache line from the thread that
+/// fills it: with 1,024 looks and no pauses a wake takes 41 ns, with these 31.)
 const LOOKS: usize = 32;
 const PAUSES: usize = 32;
 
