@@ -33,13 +33,12 @@
 //! * **tokio's budget.** tokio makes a task's own resources return `Pending` after 128 uses in one poll. The children use no
 //!   resource of tokio's, so only awaiting their handles spends it; that is part of its cost, as `gather`'s bound on the
 //!   children that it polls at once is part of ours.
-//!
 //! * **Threads.** Where a thread wakes the loop it has a core of its own, if the machine has two. The first core that this process
 //!   may use is the thread's, the last is the loop's.
 //! * **Processor time.** What sleeps is measured in the processor time of its process, helper threads too. Memory is measured in what
 //!   the kernel says that the process had at most. Both have the unit in the table's first corner.
-//! * **Long rows.** A million timers, and what is memory or a count, is measured once in a process, without a warm-up; a million timers
-//!   in three rounds, and with `--quick` only if they are named.
+//! * **Long rows.** A million timers, and what is memory (but HTTP's) or a count, is measured once in a process, without a warm-up;
+//!   a million timers in three rounds, and with `--quick` only if they are named.
 //! * **Hangs.** A process that takes twenty seconds is ended, and a line below the tables says so. compio 0.19 hangs in some runs of
 //!   `wake 1e3`: its loop sleeps, while tasks that the other thread woke were not polled.
 //! * **io_uring.** monoio, compio and glommio are on Linux only. One that does not start on a machine (a container often has no

@@ -1,8 +1,8 @@
-//! `round trip` and `wake 1000`: wakes from another thread; nanoseconds for a round trip, and for a wake.
+//! `round trip` and `wake n`: wakes from another thread; nanoseconds for a round trip, and for a wake.
 //!
 //! The work of `round trip`: the thread wakes the loop's only child and goes to sleep; the child, when it is polled, wakes the thread
 //! and goes to sleep, and so the loop does too. It is two sleeps and two wakes of the kernel's, and what the runtime adds. The work of
-//! `wake 1000`: the thread wakes a thousand sleeping children one after the other, waits until each has been polled, and wakes them
+//! `wake n`: the thread wakes n sleeping children one after the other, waits until each has been polled, and wakes them
 //! again. It is a queue between two threads, and a loop that is about to sleep or has to be woken.
 //!
 //! Why it is fair:

@@ -45,7 +45,7 @@ pub(crate) enum Row {
     RoundTrip,
     /// Another thread wakes each of this many children over and over: `remote.rs`.
     Wake(usize),
-    /// This many time limits at once that do not run out, or 1 after another: `timeouts.rs`.
+    /// Gather this many time limits that do not run out, or one after another: `timeouts.rs`.
     Timeout(usize),
     /// Gather this many sleeps: `sleeps.rs`.
     Sleep(usize),

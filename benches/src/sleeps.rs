@@ -1,8 +1,9 @@
 //! `sleep n` and `late n`: gather n sleeps of 1 to 100 ms; processor time for each, and how late they end.
 //!
-//! The work: n timers are set at once and run out in another order than they were set in. `sleep` is nanoseconds of processor time
-//! for each child, from making it to its output. `late` is what the children see: the time from a deadline until the child goes on,
-//! which 99 of 100 stay below, in microseconds. With 1e6 children the processor is busy throughout, and `late` says for how long.
+//! The work: n timers are set one after the other and run out in another order than they were set in. `sleep` is nanoseconds of
+//! processor time for each child, from making it to its output. `late` is what the children see: the time from a deadline until the child
+//! goes on, which 99 of 100 stay below, in microseconds. With 1e6 children the processor is busy throughout, and the first timers run
+//! out while the last are set: `late` says how long it is until a loop comes to look at them.
 //!
 //! Why it is fair: the durations are the same for all, pseudo-random and fixed. The time of `sleep` is the process's, helper threads
 //! too; its children do not look at the clock. Those of `late` do, before they ask for the sleep and when it has ended, so that

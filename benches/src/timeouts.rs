@@ -1,7 +1,11 @@
 //! `timeout 1` and `timeout n`: a future that ends after one yield, with a limit of 30 s; nanoseconds of processor time for each.
 //!
 //! The work: most time limits never run out. A timer is set, the future yields once and ends, the timer is taken back. `timeout 1`
-//! does one after another, in one child of a gather or in one task; `timeout n` does n at once, so that n timers stand.
+//! does one after another, in one child of a gather or in one task; `timeout n` gathers n.
+//!
+//! How to read it: who starts all children first, as the runtimes with their tasks do, has n timers at a time. Ours starts 32, then polls
+//! those that were woken, and so on: they end, and no more than 32 of its timers stand at a time, in the cache. So the row shows what it
+//! costs to gather so many, and not what a timer costs among n others; that is in `sleep n`.
 //!
 //! Why it is fair:
 //!
@@ -35,7 +39,7 @@ pub(crate) fn sampler(contender: Contender, children: usize) -> Box<dyn FnMut() 
 /// The row.
 #[derive(Clone, Copy)]
 struct Timeouts {
-    /// How many there are at once.
+    /// How many are gathered, or 1 for one after another.
     children: usize,
 }
 

@@ -6,6 +6,7 @@
 //!   ├───  work is left, and the round is not due: the next turn
 //!   │   3 wakes and commands from other threads
 //!   ├───  they have made work, and the round is not due: the next turn
+//!   │     (after some, and where it helps, it waits a little for more: patience.rs)
 //!   │   4 events of sockets: sleep until one comes, or a timer, or a wake; do not sleep if work is left
 //!   └── 5 timers that are due
 //! ```
@@ -23,8 +24,9 @@
 //! 4. step 3 takes no more letters than the mailbox held when it began, and at most [`MOST_LETTERS`]; step 4 takes one
 //!    batch of events.
 //!
-//! So between two looks at the timers and sockets there are at most [`ROUND`] units of work, and what the last poll before
-//! them and the main future's next one do: one [`BUDGET`] each.
+//! So between two looks at the timers and sockets there are at most [`ROUND`] units of work, what the last poll before
+//! them and the main future's next one do (one [`BUDGET`] each), and one batch of letters. A letter is a unit of work, too, and a wait
+//! for letters is [`WAIT`].
 //!
 //! Next: [`runtime`](crate::runtime), how it is started and ended.
 
@@ -47,6 +49,10 @@ use crate::{wake, waker};
 /// as much as thirty polls of a child that does nothing; so it is to be rare beside them, and often beside polls
 /// that do something (a thousand of a microsecond are a millisecond, which is what timers are accurate to).
 const ROUND: u32 = 1024;
+
+/// Units of work that a wait for letters counts as: it takes up to twenty microseconds. (Counted as nothing, a thread that wakes the
+/// loop each six microseconds kept it from its timers for three milliseconds.)
+const WAIT: u32 = 20;
 
 /// Letters that are taken in one round. Many, so that wakes that came together lead to one poll; but not as many as
 /// come: a thread that posts faster than the loop takes would make each batch a multiple of the one before. This many
@@ -98,6 +104,7 @@ impl EventLoop {
                 continue;
             }
             if work < ROUND && std::mem::take(&mut had_letters) && self.receiver.expect_more() {
+                work += WAIT;
                 continue;
             }
             work = 0;

@@ -21,8 +21,8 @@ use crate::stall::StallWarning;
 
 /// Runs a future to its end on a new runtime, on this thread, and returns its output: `asyncio.run`.
 ///
-/// A future that nobody wakes makes it wait for ever. Tasks that are left when it is ready are dropped before it returns (their destructors still have the runtime around
-/// them); await those that matter.
+/// A future that nobody wakes makes it wait for ever. Tasks that are left when it is ready are dropped before it returns (their
+/// destructors still have the runtime around them); await those that matter.
 ///
 /// # Panics
 ///

@@ -128,7 +128,7 @@
 //! # What needs tokio's runtime
 //!
 //! Libraries that call `tokio::spawn` or tokio's timers and sockets (sqlx, reqwest, bb8) need that runtime, and do
-//! not run here. Those that ask only for its traits do, with the feature `tokio-io`: hyper and hyper-util (feature
-//! `hyper`), rustls, tokio-postgres, tungstenite.
+//! not run here. Those that ask only for its traits do, with the feature `tokio-io`: tokio-rustls, tokio-postgres. hyper and
+//! hyper-util run with the feature `hyper`, async-tungstenite with `futures-io`.
 //!
 //! Next: [`from_futures`](super::from_futures).

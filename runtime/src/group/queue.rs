@@ -51,7 +51,7 @@ pub(crate) struct Queue {
 /// What the runtime knows of one child.
 ///
 /// All that a wake and the poll after it change is in sixteen bytes, which lie in one line of the cache. (How often each child
-/// was polled is not counted: it would make a wake and a poll take 31 cycles, not 26.)
+/// was polled is not counted: it would make a wake and a poll take five cycles more.)
 #[derive(Clone)]
 struct Child {
     /// Who is behind it in the queue; `IDLE` if it is not queued.
