@@ -2,11 +2,11 @@
 //!
 //! Where one letter came, others come. A thread that wakes a sleeping loop pays fifty times as much as one that wakes a
 //! loop that is up, and without patience a thread that wakes many tasks pays that for every third of them. So the loop looks at its
-//! mailbox for about ten microseconds more, where that has just been seen to help: after a sleep that was ended at once.
+//! mailbox for ten or twenty microseconds more, where that has just been seen to help: after a sleep that was ended at once.
 //!
 //! It does not help where the other thread cannot run meanwhile, on one core, or comes later each time. That is seen too: after a
 //! few waits for nothing the loop sleeps at once the next time, and after each further one twice as many times. So where
-//! patience never helps it costs a third of a microsecond for each sleep, and where it does it is soon tried again.
+//! patience never helps it costs half a microsecond for each sleep, and where it does it is soon tried again.
 //! (To ask the system for the number of cores would be 14 kB of a small server, and wrong for a thread that is bound to one of many.)
 //!
 //! Next: [`doorbell`](crate::doorbell), when a wake has to ring.
@@ -18,8 +18,8 @@ use std::time::Duration;
 /// A sleep that was ended so soon that the thread that ended it may be about to send more.
 const SHORT_SLEEP: Duration = Duration::from_micros(50);
 
-/// How often the mailbox is looked at, and how many times as long as a look it is let alone in between; about ten microseconds
-/// in all. (Who looks all the time takes the queue's cache line from the thread that fills it: with 1,024 looks and no pauses
+/// How often the mailbox is looked at, and how many times as long as a look it is let alone in between: ten or twenty
+/// microseconds in all, as long as the processor makes a pause. (Who looks all the time takes the queue's cache line from the thread that fills it: with 1,024 looks and no pauses
 /// a wake takes 41 ns, with these 31.)
 const LOOKS: usize = 32;
 const PAUSES: usize = 32;
