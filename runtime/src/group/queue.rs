@@ -9,13 +9,14 @@
 //! apart: a wake for another than the one that is there is ignored. While a child is polled for the first time its owner
 //! has not said yet which it is ([`started`](Queue::started) comes after, since those that are ready at once never
 //! need a row); so a wake for a number with nobody there is queued, and judged when the child has started. If there were two,
-//! for different generations, it counts as one for any: at worst one spurious poll.
+//! for different generations, it counts as one for any: at worst one spurious poll. (Such a number keeps its place in the queue if
+//! the child that starts there is woken, which may be before children that were woken earlier.)
 //!
 //! `told` is set while the parent knows that it has to poll the group: from the first wake until the owner
 //! leaves a poll with an empty queue. So n children that are woken in a row wake their parent once.
 //!
 //! All of it is in cells: the owner holds the queue while it polls, and takes the next child from it without a look at the
-//! table of groups, which is 3 cycles of the 22 of a wake and a poll.
+//! table of groups: a wake and a poll take 3 cycles less.
 //!
 //! Next: [`row`](super::row), what else is known of a group.
 
