@@ -110,7 +110,7 @@ pub(crate) const MAX_RUNTIMES: usize = mask(WIDTHS.runtime) as usize;
 pub(crate) const MAIN: u32 = mask(WIDTHS.task) as u32;
 /// How many groups a runtime can have at once.
 pub(crate) const MAX_GROUPS: usize = mask(WIDTHS.group) as usize;
-/// How many children a group can have at once: the two highest numbers mark the ends of its queue.
+/// How many children a group can have at once: a seat with the highest number marks the end of its queue.
 pub(crate) const MAX_CHILDREN: u32 = mask(WIDTHS.child) as u32 - 1;
 /// The bits of a child's generation.
 pub(crate) const CHILD_GENERATION_BITS: u32 = WIDTHS.child_generation;
@@ -145,10 +145,7 @@ impl Id {
     /// The same group of the same runtime, another child.
     #[inline]
     pub(crate) const fn with_child(self, child: u32, generation: u8) -> Id {
-        let low = WIDTHS.child_generation;
-        Id(self.0
-            | (child as usize & mask(WIDTHS.child) as usize) << low
-            | generation as usize & mask(low) as usize)
+        Id(self.0 | seat(child, generation) as usize)
     }
 
     pub(crate) const fn from_word(word: usize) -> Id {
@@ -158,6 +155,25 @@ impl Id {
     pub(crate) const fn word(self) -> usize {
         self.0
     }
+}
+
+/// The lowest bits of a child's id: its number and its generation, that is, which child of its group it is.
+#[inline]
+pub(crate) const fn seat(number: u32, generation: u8) -> u32 {
+    let low = WIDTHS.child_generation;
+    (number & mask(WIDTHS.child) as u32) << low | generation as u32 & mask(low) as u32
+}
+
+/// The number in a [`seat`].
+#[inline]
+pub(crate) const fn seat_number(seat: u32) -> u32 {
+    seat >> WIDTHS.child_generation
+}
+
+/// The generation in a [`seat`].
+#[inline]
+pub(crate) const fn seat_generation(seat: u32) -> u8 {
+    (seat & mask(WIDTHS.child_generation) as u32) as u8
 }
 
 /// The part of a task's serial number that its wakers carry.
@@ -203,6 +219,8 @@ mod tests {
         for child in [0, 1, 1000, MAX_CHILDREN] {
             for generation in [0, 1, ((1u32 << CHILD_GENERATION_BITS) - 1) as u8] {
                 assert_eq!(id(0, 0).with_child(child, generation), id(child, generation));
+                let seat = seat(child, generation);
+                assert_eq!((seat_number(seat), seat_generation(seat)), (child, generation));
             }
         }
     }
