@@ -37,6 +37,7 @@ use std::time::{Duration, Instant};
 
 use mio::Token;
 
+use crate::agenda::Item;
 use crate::contain::contain;
 use crate::local::Local;
 use crate::mailbox::{Command, Letter, Receiver};
@@ -78,7 +79,7 @@ impl EventLoop {
         let mut had_letters = false;
         loop {
             if local.is_turn_over() {
-                if local.take_main() {
+                if local.agenda.take(Item::PollMain) {
                     local.set_budget(BUDGET);
                     local.note_main_poll();
                     if let Poll::Ready(output) = main.as_mut().poll(&mut cx) {

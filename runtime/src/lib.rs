@@ -63,6 +63,7 @@
 #![cfg_attr(not(all(unix, feature = "hyper", feature = "signal")), allow(rustdoc::broken_intra_doc_links))]
 #![allow(rustdoc::private_intra_doc_links, reason = "the files lead a reader from one to the next")]
 
+mod agenda;
 mod blocking;
 mod clock;
 mod compat;

@@ -17,6 +17,7 @@ use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::task::Waker;
 
+use crate::agenda::{Agenda, Item};
 use crate::blocking::Pool;
 use crate::clock::Clock;
 use crate::group::Groups;
@@ -37,8 +38,8 @@ thread_local! {
 pub(crate) struct Local {
     /// Which runtime this is; `NONE` on a thread that runs none.
     id: Cell<RuntimeId>,
-    /// Whether the main future was woken.
-    main_woken: Cell<bool>,
+    /// What is to be done before the next turn of tasks.
+    pub(crate) agenda: Agenda,
     /// Which main future of this runtime; wakers of earlier ones do not wake this one.
     main_generation: Cell<u32>,
     /// When the loop last looked at the clock, in milliseconds since the runtime was made.
@@ -54,8 +55,6 @@ pub(crate) struct Local {
     stall_warning: Cell<Option<StallWarning>>,
     /// Who is woken at the end of the turn.
     deferred: RefCell<Vec<Waker>>,
-    /// Whether anybody is.
-    has_deferred: Cell<bool>,
     /// The tasks.
     pub(crate) tasks: RefCell<Tasks>,
     /// The groups of children.
@@ -78,7 +77,7 @@ impl Local {
     pub(crate) const fn new() -> Local {
         Local {
             id: Cell::new(RuntimeId::NONE),
-            main_woken: Cell::new(false),
+            agenda: Agenda::new(),
             main_generation: Cell::new(0),
             now: Cell::new(0),
             main_polls: Cell::new(0),
@@ -87,7 +86,6 @@ impl Local {
             budget: Cell::new(0),
             stall_warning: Cell::new(None),
             deferred: RefCell::new(Vec::new()),
-            has_deferred: Cell::new(false),
             tasks: RefCell::new(Tasks::new()),
             groups: RefCell::new(Groups::new()),
             timers: RefCell::new(Wheel::new()),
@@ -101,7 +99,7 @@ impl Local {
 
     fn swap(&self, other: &Local) {
         self.id.swap(&other.id);
-        self.main_woken.swap(&other.main_woken);
+        self.agenda.swap(&other.agenda);
         self.main_generation.swap(&other.main_generation);
         self.now.swap(&other.now);
         self.main_polls.swap(&other.main_polls);
@@ -110,7 +108,6 @@ impl Local {
         self.budget.swap(&other.budget);
         self.stall_warning.swap(&other.stall_warning);
         self.deferred.swap(&other.deferred);
-        self.has_deferred.swap(&other.has_deferred);
         self.tasks.swap(&other.tasks);
         self.groups.swap(&other.groups);
         self.timers.swap(&other.timers);
@@ -141,7 +138,7 @@ impl Local {
     pub(crate) fn begin_main(&self) -> Id {
         let generation = self.main_generation.get().wrapping_add(1);
         self.main_generation.set(generation);
-        self.main_woken.set(true);
+        self.agenda.add(Item::PollMain);
         self.earlier_main_polls.set(self.main_polls.get());
         self.main_polled_at.set(self.now.get());
         Id::new(self.id.get().number(), Target::Task { row: MAIN, generation })
@@ -150,31 +147,16 @@ impl Local {
     #[inline]
     pub(crate) fn wake_main(&self, generation: u32) {
         if generation == crate::id::task_generation(self.main_generation.get().into()) {
-            self.main_woken.set(true);
+            self.agenda.add(Item::PollMain);
         }
-    }
-
-    #[inline]
-    pub(crate) fn is_main_woken(&self) -> bool {
-        self.main_woken.get()
-    }
-
-    /// Whether somebody is to be woken at the end of the turn.
-    #[inline]
-    pub(crate) fn has_deferred(&self) -> bool {
-        self.has_deferred.get()
-    }
-
-    /// Whether the main future is to be polled; forgets it.
-    #[inline]
-    pub(crate) fn take_main(&self) -> bool {
-        self.main_woken.replace(false)
     }
 
     /// Whether the main future or a task is to be polled, or somebody to be woken for that.
     #[inline]
     pub(crate) fn has_ready(&self) -> bool {
-        self.main_woken.get() || self.tasks.borrow().has_ready() || self.has_deferred.get()
+        self.agenda.has(Item::PollMain)
+            || self.agenda.has(Item::WakeDeferred)
+            || self.tasks.borrow().has_ready()
     }
 
     /// The main future is polled now.
@@ -234,14 +216,14 @@ impl Local {
             return Some(waker);
         }
         self.deferred.borrow_mut().push(waker);
-        self.has_deferred.set(true);
+        self.agenda.add(Item::WakeDeferred);
         None
     }
 
     /// The end of the turn: wakes who was deferred.
     #[inline]
     pub(crate) fn wake_deferred(&self) {
-        if self.has_deferred.replace(false) {
+        if self.agenda.take(Item::WakeDeferred) {
             self.wake_all_deferred();
         }
     }

@@ -9,6 +9,7 @@ use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
+use crate::agenda::Item;
 use crate::blocking::Pool;
 use crate::contain::contain;
 use crate::event_loop::EventLoop;
@@ -267,6 +268,9 @@ impl Builder {
         local.clock.start(self.virtual_clock);
         local.set_stall_warning(self.stall_warning);
         local.tasks.borrow_mut().configure(self.max_tasks, self.shuffle);
+        if self.shuffle.is_some() {
+            local.agenda.add(Item::Shuffle);
+        }
         local.sources.borrow_mut().configure(registry);
         let waits_for_idle = if self.virtual_clock { id } else { RuntimeId::NONE };
         local.pool.replace(Some(Pool::new(self.max_blocking_threads, waits_for_idle)));

@@ -12,6 +12,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use super::{Dump, Node, NodeKind, State, Status};
+use crate::agenda::Item;
 use crate::group::{ChildFacts, GroupRow, Label};
 use crate::id::{MAIN, Target, task_generation};
 use crate::local::Local;
@@ -66,7 +67,7 @@ pub(crate) fn collect(local: &Local, in_poll: bool) -> Dump {
     let mut nodes = Vec::new();
     let (polls, polled_at) = local.main_polled();
     let is_running = in_poll && !tasks.rows().any(|(_, row)| state_of(row) == State::Running);
-    let state = match local.is_main_woken() {
+    let state = match local.agenda.has(Item::PollMain) {
         _ if is_running => State::Running,
         true => State::Ready,
         false => State::Waiting,

@@ -15,14 +15,15 @@
 use super::row::{END, NOT_QUEUED, Row};
 use super::shuffle::shuffle;
 
-/// The rows that were woken, in order, each once.
+/// The rows that were woken, in order, each once. (`first` and `last` are not neighbours: as such they are written as one word, for
+/// parts of which the processor waits when they are read, which is 1 % of a spawn and its await.)
 pub(super) struct Queue {
+    /// The last one, or `END`.
+    last: u32,
     /// The first row that is left of this turn, or `END`.
     turn: u32,
     /// The first row that was woken since the turn began, or `END`.
     first: u32,
-    /// The last one, or `END`.
-    last: u32,
 }
 
 impl Queue {
@@ -51,22 +52,36 @@ impl Queue {
         self.last = row;
     }
 
+    /// The first row that is left of this turn, or `END`.
+    #[inline(always)]
+    pub(super) fn head(&self) -> u32 {
+        self.turn
+    }
+
     /// Takes the first row that is left of this turn.
     #[inline(always)]
     pub(super) fn pop<'a>(&mut self, rows: &'a mut [Row]) -> Option<(u32, &'a mut Row)> {
-        let number = self.turn;
+        self.pop_head(rows, self.turn)
+    }
+
+    /// As [`pop`](Queue::pop), for who knows the [`head`](Queue::head).
+    #[inline(always)]
+    pub(super) fn pop_head<'a>(&mut self, rows: &'a mut [Row], number: u32) -> Option<(u32, &'a mut Row)> {
+        debug_assert_eq!(number, self.turn);
         let row = rows.get_mut(number as usize)?;
         self.turn = std::mem::replace(&mut row.next, NOT_QUEUED);
         Some((number, row))
     }
 
-    /// Begins the next turn. Call it when the one before is over.
+    /// Begins the next turn. Call it when the one before is over. Gives its head.
     #[inline(always)]
-    pub(super) fn begin_turn(&mut self) {
+    pub(super) fn begin_turn(&mut self) -> u32 {
         debug_assert!(self.is_turn_over());
-        self.turn = self.first;
+        let head = self.first;
+        self.turn = head;
         self.first = END;
         self.last = END;
+        head
     }
 
     /// Puts the turn that has just begun into a random order.

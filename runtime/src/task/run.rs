@@ -119,10 +119,11 @@ impl Local {
     /// The next task of the turn, or of the next one, unless there is something else to do first.
     #[inline(always)]
     fn next_task(&self, tasks: &mut Tasks) -> Option<(Key, AnyTask)> {
-        if tasks.is_turn_over() && !self.is_main_woken() && !self.has_deferred() {
-            tasks.begin_turn();
+        let mut head = tasks.head();
+        if tasks.is_turn_over() && self.agenda.is_empty() {
+            head = tasks.begin_plain_turn();
         }
-        tasks.next_ready()
+        tasks.next_ready(head)
     }
 
     /// Polls a task. Says whether it is finished.
