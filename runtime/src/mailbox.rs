@@ -96,8 +96,11 @@ struct Inner {
 /// How many mailboxes are in a row.
 const ROW: usize = 32;
 
+/// Places of mailboxes, each of which is made when it is needed: a mailbox has 640 bytes, and most processes need one.
+type Row = [OnceLock<Box<Mailbox>>; ROW];
+
 /// All mailboxes, by number, in rows: a place that was never used is a byte pattern in the program's file, so there are few.
-static MAILBOXES: [OnceLock<Box<[OnceLock<Mailbox>; ROW]>>; MAX_RUNTIMES / ROW + 1] =
+static MAILBOXES: [OnceLock<Box<Row>>; MAX_RUNTIMES / ROW + 1] =
     [const { OnceLock::new() }; MAX_RUNTIMES / ROW + 1];
 
 /// Which numbers are free.
@@ -138,7 +141,8 @@ impl Numbers {
 const COMMANDS: Id = Id::new(0, Target::Task { row: 0, generation: 0 });
 
 fn mailbox(number: u32) -> Option<&'static Mailbox> {
-    MAILBOXES.get(number as usize / ROW)?.get()?[number as usize % ROW].get()
+    let row = MAILBOXES.get(number as usize / ROW)?.get()?;
+    row[number as usize % ROW].get().map(|mailbox| &**mailbox)
 }
 
 /// Posts a wake from outside the runtime's thread. Never blocks, but for the ring.
@@ -227,7 +231,7 @@ impl Receiver {
         let id = NUMBERS.lock().take()?;
         let number = id.number() as usize;
         let row = MAILBOXES[number / ROW].get_or_init(|| Box::new([const { OnceLock::new() }; ROW]));
-        let mailbox = row[number % ROW].get_or_init(Mailbox::new);
+        let mailbox = row[number % ROW].get_or_init(|| Box::new(Mailbox::new()));
         {
             let mut inner = mailbox.inner.lock();
             inner.owner = id;

@@ -26,13 +26,15 @@ mod buffer {
         static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     }
 
-    /// Lends the thread's buffer. It is taken out meanwhile: `f` may run foreign code (a waker's) that needs one too.
-    pub(crate) fn with_buffer<R>(f: impl FnOnce(&mut [u8]) -> R) -> R {
+    /// Lends the thread's buffer, as much of it as there is `room` for elsewhere. It is taken out meanwhile: `f` may run
+    /// foreign code (a waker's) that needs one too.
+    pub(crate) fn with_buffer<R>(room: usize, f: impl FnOnce(&mut [u8]) -> R) -> R {
+        let length = room.min(SIZE);
         let mut buffer = BUFFER.take();
-        if buffer.is_empty() {
-            buffer.resize(SIZE, 0);
+        if buffer.len() < length {
+            buffer.resize(length, 0);
         }
-        let result = f(&mut buffer);
+        let result = f(&mut buffer[..length]);
         BUFFER.set(buffer);
         result
     }

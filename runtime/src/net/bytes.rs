@@ -90,9 +90,8 @@ where
         capacity: usize,
         take: impl FnOnce(&[u8]),
     ) -> Poll<io::Result<()>> {
-        crate::compat::with_buffer(|buffer| {
-            let capacity = capacity.min(buffer.len());
-            let count = std::task::ready!(self.poll_read(cx, &mut buffer[..capacity]))?;
+        crate::compat::with_buffer(capacity, |buffer| {
+            let count = std::task::ready!(self.poll_read(cx, buffer))?;
             take(&buffer[..count]);
             Poll::Ready(Ok(()))
         })
