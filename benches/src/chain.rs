@@ -156,6 +156,8 @@ impl Ring {
     fn join(&self) {
         self.absent.set(self.absent.get() - 1);
         if self.absent.get() == 0 {
+            #[cfg(target_os = "linux")]
+            crate::counters::start();
             self.start.set(Some(Instant::now()));
             self.seats.borrow()[self.token.get()].waker.wake_by_ref();
         }
@@ -166,6 +168,8 @@ impl Ring {
         let seats = self.seats.borrow();
         if self.hops_left.get() == 0 {
             self.took.set(self.start.get().expect("it was started").elapsed());
+            #[cfg(target_os = "linux")]
+            crate::counters::stop();
             self.ended.set(true);
             return seats.iter().for_each(|seat| seat.waker.wake_by_ref());
         }

@@ -8,6 +8,7 @@
 //! | `--flat` | the rows that show how our costs grow with the number of children, ours only, in place of the comparison |
 //! | `--report` | runs both, and writes `benches/REPORT.md` with charts in `benches/charts/`, and the tables of `README.md` |
 //! | `--sample "yield 100" gather` | takes one figure in this process, for a profiler |
+//! | `--explain "chain 1e6"` | counts instructions and misses of the caches for an operation of gather's, in this process |
 //! | `--serve echo gather` | is the server of such a process (`echo`, `answers` or `http`); prints its port |
 //!
 //! Started by anything but `cargo bench` (`cargo test --all-targets` does that) it is quick.
@@ -49,6 +50,8 @@
 
 mod chain;
 mod charts;
+#[cfg(target_os = "linux")]
+mod counters;
 mod failing;
 mod hand;
 mod hand_timers;
@@ -99,6 +102,9 @@ struct Arguments {
 enum Errand {
     /// Sample one row with one contender.
     Sample(Row, Contender),
+    /// Count what the processor does for one row with gather.
+    #[cfg(target_os = "linux")]
+    Explain(Row),
     /// See whether a contender starts here.
     Start(Contender),
     /// Serve until it is killed: what, and with whom.
@@ -127,6 +133,11 @@ impl Arguments {
                     let (row, contender) =
                         row.zip(contender).ok_or("--sample takes the names of a row and a contender")?;
                     arguments.errand = Some(Errand::Sample(row, contender));
+                }
+                #[cfg(target_os = "linux")]
+                "--explain" => {
+                    let row = rest.next().and_then(|name| Row::named(&name));
+                    arguments.errand = Some(Errand::Explain(row.ok_or("--explain takes the name of a row")?));
                 }
                 "--start" => {
                     let contender = rest.next().and_then(|name| Contender::named(&name));
@@ -189,6 +200,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             println!("{}", measure::median_sample(row, contender, arguments.effort));
             return Ok(());
         }
+        #[cfg(target_os = "linux")]
+        Some(Errand::Explain(row)) => {
+            let counts = counters::explain(row, arguments.effort)?;
+            counts.iter().for_each(|(name, count)| println!("{count:.2} {name}"));
+            return Ok(());
+        }
         Some(Errand::Start(contender)) => {
             contender.start();
             return Ok(());
@@ -222,7 +239,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         rows.retain(|row| arguments.effort == Effort::Full || !row.is_long());
         let flat = Figures::collect(&rows, &[Contender::Ours], arguments.effort, cores)?;
         let complete = arguments.filters.is_empty() && arguments.effort == Effort::Full;
-        report::write(&figures, &flat, &machine, complete)?;
+        #[cfg(target_os = "linux")]
+        let counts = counters::explain_all(&rows, arguments.effort, cores)?;
+        #[cfg(not(target_os = "linux"))]
+        let counts = Vec::new();
+        report::write(&figures, &report::Growth { flat, counts }, &machine, complete)?;
         println!("written to benches/REPORT.md and benches/charts/");
     }
     Ok(())

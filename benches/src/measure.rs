@@ -40,7 +40,7 @@ impl Effort {
     }
 
     /// How long one process goes on taking samples. Fairly arbitrary: dozens of samples of most rows.
-    fn sampling_time(self, row: Row) -> Duration {
+    pub(crate) fn sampling_time(self, row: Row) -> Duration {
         let once = Duration::from_millis(if self == Self::Full { 60 } else { 20 });
         if self == Self::Full { once * row.patience() } else { once }
     }
@@ -234,6 +234,17 @@ fn sample_in_a_process(
     effort: Effort,
     cores: Cores,
 ) -> Result<Option<f64>, Box<dyn Error>> {
+    let printed = run_errand(&["--sample", &row.to_string(), contender.name()], effort, cores)?;
+    let figure = printed.map(|printed| printed.trim().parse()).transpose();
+    figure.map_err(|_| format!("{} did not finish {row}", contender.name()).into())
+}
+
+/// Starts this program again with these arguments, on its core, and gives what it prints. `None` if it hangs.
+pub(crate) fn run_errand(
+    arguments: &[&str],
+    effort: Effort,
+    cores: Cores,
+) -> Result<Option<String>, Box<dyn Error>> {
     let program = std::env::current_exe()?;
     let mut command = match cores.loops {
         Some(core) => {
@@ -247,7 +258,7 @@ fn sample_in_a_process(
     if let Some(core) = cores.helpers {
         command.args(["--helpers-on", &core.to_string()]);
     }
-    command.args(["--sample", &row.to_string(), contender.name()]);
+    command.args(arguments);
     let mut process = command.stdout(Stdio::piped()).spawn()?;
     let mut stdout = process.stdout.take().expect("it is piped");
     let (sender, printed) = mpsc::channel();
@@ -261,9 +272,8 @@ fn sample_in_a_process(
         process.wait()?;
         return Ok(None);
     };
-    let (printed, status) = (printed?, process.wait()?);
-    let figure = printed.trim().parse();
-    figure.map(Some).map_err(|_| format!("{} did not finish {row}: {status}", contender.name()).into())
+    process.wait()?;
+    Ok(Some(printed?))
 }
 
 /// The middle one. Of an even number, the upper of the two.

@@ -41,22 +41,30 @@ const README_ROWS: [(&str, &str); 17] = [
     ("server memory", "memory of that server in all"),
 ];
 
+/// How our costs grow with the number of children.
+pub(crate) struct Growth {
+    /// What was measured.
+    pub(crate) flat: Figures,
+    /// What the processor counted for an operation, where it could.
+    pub(crate) counts: Vec<(Row, Vec<(String, f64)>)>,
+}
+
 /// Writes the report of `figures` and of the growth of our costs, and if they are `complete` the README's part. `machine` is what it
 /// was measured on.
 pub(crate) fn write(
     figures: &Figures,
-    flat: &Figures,
+    growth: &Growth,
     machine: &str,
     complete: bool,
 ) -> Result<(), Box<dyn Error>> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR"));
     fs::create_dir_all(directory.join("charts"))?;
     let mut pictures = Vec::new();
-    for (name, svg) in charts::bars(figures)?.into_iter().chain(charts::growth(flat)?) {
+    for (name, svg) in charts::bars(figures)?.into_iter().chain(charts::growth(&growth.flat)?) {
         fs::write(directory.join("charts").join(&name), svg)?;
         pictures.push(name);
     }
-    fs::write(directory.join("REPORT.md"), text(figures, flat, machine, &pictures))?;
+    fs::write(directory.join("REPORT.md"), text(figures, growth, machine, &pictures))?;
     if complete {
         let path = directory.join("../README.md");
         let readme = fs::read_to_string(&path)?;
@@ -96,7 +104,7 @@ fn readme_part(figures: &Figures, machine: &str) -> String {
 }
 
 /// The report.
-fn text(figures: &Figures, flat: &Figures, machine: &str, pictures: &[String]) -> String {
+fn text(figures: &Figures, growth: &Growth, machine: &str, pictures: &[String]) -> String {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let mut text = format!(
         "# gather beside its peers, as measured\n\n\
@@ -127,7 +135,7 @@ fn text(figures: &Figures, flat: &Figures, machine: &str, pictures: &[String]) -
              them in an order that nothing foresees, and of those that are ready at once the outputs are left to be written. Of `timeout` few \
              children are there at a time, so it stays. With 1e7 there is one sample without a warm-up: the first touch of all memory is in it. \
              Bytes are counted by the kernel, in pages, and too coarsely below 1e5.\n\n";
-    text += &growth(flat);
+    text += &growth_table(growth);
     text
 }
 
@@ -174,9 +182,9 @@ fn times_within(ratio: Option<Ratio>) -> String {
     }
 }
 
-/// A line for each kind of work, a column for each size.
-fn growth(flat: &Figures) -> String {
-    let series = charts::series(flat);
+/// A line for each kind of work, and for what was counted in it; a column for each size.
+fn growth_table(growth: &Growth) -> String {
+    let series = charts::series(&growth.flat);
     let mut sizes: Vec<usize> =
         series.iter().flat_map(|line| line.points.iter().map(|point| point.0)).collect();
     sizes.sort_unstable();
@@ -189,8 +197,24 @@ fn growth(flat: &Figures) -> String {
             point.map_or("–".to_owned(), |point| digits(point.1, line.row))
         };
         let cells: Vec<String> = sizes.iter().map(cell).collect();
-        text +=
-            &format!("| {} | {} | {} |\n", line.row.heading().0, line.row.unit().name(), cells.join(" | "));
+        text += &format!(
+            "| **{}** | {} | {} |\n",
+            line.row.heading().0,
+            line.row.unit().name(),
+            cells.join(" | ")
+        );
+        let counted: Vec<_> =
+            growth.counts.iter().filter(|(row, _)| row.heading().0 == line.row.heading().0).collect();
+        for (name, _) in counted.first().map_or(&[][..], |(_, counts)| counts) {
+            let cell = |size: &usize| {
+                let (_, counts) = counted.iter().find(|(row, _)| row.size() == Some(*size))?;
+                let (_, count) = counts.iter().find(|(other, _)| other == name)?;
+                Some(if *count < 10.0 { format!("{count:.2}") } else { format!("{count:.0}") })
+            };
+            let cells: Vec<String> =
+                sizes.iter().map(|size| cell(size).unwrap_or_else(|| "–".to_owned())).collect();
+            text += &format!("| | {name} | {} |\n", cells.join(" | "));
+        }
     }
     text
 }

@@ -319,6 +319,11 @@ impl Row {
         matches!(self.kind(), Kind::Memory | Kind::Allocations) || self.is_long()
     }
 
+    /// Whether its figure is for a part of its sample, which it times by itself.
+    pub(crate) fn times_itself(self) -> bool {
+        matches!(self, Self::Chain(_))
+    }
+
     /// Whether it takes a second or more with some peer. `--quick` leaves it out unless it is named.
     pub(crate) fn is_long(self) -> bool {
         let timers = match self {
