@@ -44,12 +44,14 @@ ours="gather = { path = \"$root/gather\" }"
 size() {
     package empty benches/sizes/empty.rs ""
     package echo-gather benches/sizes/gather.rs "$ours"
+    package echo-std benches/sizes/std.rs ""
+    package echo-mio benches/sizes/mio.rs 'mio = { version = "1", features = ["os-poll", "net"] }'
     package echo-smol benches/sizes/smol.rs 'smol = "2"'
     package echo-tokio benches/sizes/tokio.rs 'tokio = { version = "1", features = ["rt", "net", "io-util"] }'
     local name bytes empty=0 least=0
     echo "| an echo server on | kB | more than ours | beyond an empty program | times ours |"
     echo "|---|--:|--:|--:|--:|"
-    for name in empty echo-gather echo-smol echo-tokio; do
+    for name in empty echo-gather echo-smol echo-tokio echo-std echo-mio; do
         cargo build --quiet --offline --profile small --manifest-path "$target/$name/Cargo.toml"
         bytes=$(stat -c %s "$target/$name/target/small/$name")
         case $name in
