@@ -3,7 +3,7 @@
 //! Mostly there is nothing, and then one turn follows another without the rest of the loop. One look says so, which is 2 of
 //! 106 cycles of a spawn and its await, beside a look at each.
 //!
-//! Next: [`waker`](crate::waker), what all of this works on.
+//! Next: [`wake`](crate::wake), the first thing that needs the tables.
 
 use std::cell::Cell;
 

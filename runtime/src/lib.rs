@@ -28,7 +28,7 @@
 //! |---|---|---|
 //! | 1 | `id.rs` | the number |
 //! | 2 | `waker.rs` | the number as a waker: all of the unsafe code |
-//! | 3 | `local.rs` | the tables of a thread |
+//! | 3 | `local.rs`, `agenda.rs` | the tables of a thread, and what it has to do beside its tasks |
 //! | 4 | `wake.rs` | what a wake does |
 //! | 5 | `group/` | children that share a parent |
 //! | 6 | `task/` | tasks: the table, the box, polling, the handle |

@@ -10,7 +10,7 @@
 //! Rule: no user's code (a poll, a drop, a clone or wake of a foreign waker, an iterator, the payload of a panic)
 //! runs while one of these cells is borrowed. Take it out, end the borrow, then run it.
 //!
-//! Next: [`wake`](crate::wake), the first thing that needs the tables.
+//! Next: [`agenda`](crate::agenda), what the loop has to do beside the tasks.
 
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
