@@ -11,6 +11,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 
 use mio::event::{Event, Events};
@@ -134,13 +135,22 @@ impl Reactor {
 }
 
 fn deliver(local: &Local, event: &Event) {
-    let waiting = {
+    let [reader, writer] = {
         let sources = local.sources.borrow();
         let Some(readiness) = sources.readiness(event.token()) else { return };
         readiness.set(event)
     };
     local.counters.io_events.add(1);
-    for waker in waiting.into_iter().flatten() {
-        contain(|| waker.wake());
-    }
+    wake_waiter(local, reader);
+    wake_waiter(local, writer);
+}
+
+#[inline]
+fn wake_waiter(local: &Local, waiter: Option<Waker>) {
+    let Some(waker) = waiter else { return };
+    contain(|| {
+        if let Some(foreign) = local.mark_waker(waker) {
+            foreign.wake();
+        }
+    });
 }

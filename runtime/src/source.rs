@@ -113,11 +113,17 @@ impl Readiness {
     }
 
     /// Waits until the direction may be tried, and gives the word as it was then.
+    #[inline]
     fn poll_ready(&self, cx: &mut Context<'_>, direction: Direction) -> Poll<usize> {
-        let word = self.word.load(Ordering::Acquire);
-        if word & direction.ready() != 0 {
-            return Poll::Ready(word);
+        match self.word.load(Ordering::Acquire) {
+            word if word & direction.ready() != 0 => Poll::Ready(word),
+            _ => self.wait_for_event(cx, direction),
         }
+    }
+
+    /// Waits for an event, unless it has come meanwhile.
+    #[inline(never)]
+    fn wait_for_event(&self, cx: &mut Context<'_>, direction: Direction) -> Poll<usize> {
         let waker = cx.waker().clone(); // foreign code: not under the lock
         let stale = {
             let mut waiters = self.waiters.lock();
