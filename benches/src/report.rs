@@ -131,10 +131,12 @@ fn text(figures: &Figures, growth: &Growth, machine: &str, pictures: &[String]) 
     }
     text +=
         "\n## How our costs grow\n\nOne gather, or as many tasks, of this many children: gather only.\n\n";
-    text += "What rises from 1e5 on is the memory: children and tasks that are polled again are in no cache any more, the ring of `chain` visits \
-             them in an order that nothing foresees, and of those that are ready at once the outputs are left to be written. Of `timeout` few \
-             children are there at a time, so it stays. With 1e7 there is one sample without a warm-up: the first touch of all memory is in it. \
-             Bytes are counted by the kernel, in pages, and too coarsely below 1e5.\n\n";
+    text += "Below each work stands what the processor counted for one operation, where the system lets a program count: from 1e3 on the instructions \
+             stay what they are, and what rises is what has to come from memory. Children and tasks that are polled again are in no cache any more, the \
+             ring of `chain` visits them in an order that nothing foresees, and of those that are ready at once the outputs are left to be written. Of \
+             `timeout` few children are there at a time, so it stays. With 10 children a gather's own beginning and end are shared by few. With 1e7 there is \
+             one sample without a warm-up: the first touch of all memory is in it. Bytes are counted by the kernel, in pages, and too coarsely below 1e5. More \
+             in [PROFILES.md](PROFILES.md), which says why some rows are not better.\n\n";
     text += &growth_table(growth);
     text
 }

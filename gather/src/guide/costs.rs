@@ -26,6 +26,9 @@
 //! instructions are in. What is done, to the letter, is in `benches/src/counts/operations.rs`; the loop around an
 //! operation and the work of its futures are in its figure.
 //!
+//! Where something else is cheaper (a message on a socket by hand, a connection on io_uring, a task that waits on glommio) a profile says why:
+//! `benches/PROFILES.md` in the repository.
+//!
 //! # A child that is ready
 //!
 //! It is taken from the input, moved into a slot, polled where it lies, dropped, and its output is judged by the mode and
