@@ -21,7 +21,7 @@ fn main() -> std::io::Result<()> {
 
 /// Sends back what comes, until nothing comes any more.
 async fn echo(mut stream: TcpStream) -> std::io::Result<()> {
-    let mut buffer = [0; 1024];
+    let mut buffer = [0; 4096];
     loop {
         match stream.read(&mut buffer).await? {
             0 => return Ok(()),

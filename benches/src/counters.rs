@@ -12,11 +12,11 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use perf_event::events::{Cache, CacheId, CacheOp, CacheResult, Event, Hardware, Software};
-use perf_event::{Builder, Counter};
+use perf_event::{Builder, Counter, ReadFormat};
 
 use crate::measure::{Cores, Effort, run_errand};
 use crate::peers::Contender;
-use crate::rows::Row;
+use crate::rows::{Row, Unit};
 
 /// What is counted.
 const NAMES: [&str; 6] = ["instructions", "cycles", "L1 misses", "cache misses", "TLB misses", "page faults"];
@@ -57,7 +57,7 @@ impl Counters {
 
 /// A counter of this thread, standing still.
 fn counter(event: impl Event) -> std::io::Result<Counter> {
-    Builder::new(event).build()
+    Builder::new(event).read_format(ReadFormat::TOTAL_TIME_ENABLED | ReadFormat::TOTAL_TIME_RUNNING).build()
 }
 
 /// Here begins what the row's figure is for. (A row that measures all of its sample need not call it.)
@@ -82,13 +82,21 @@ pub(crate) fn stop() {
 ///
 /// # Errors
 ///
-/// If the system does not let this program count.
-pub(crate) fn explain(row: Row, effort: Effort) -> std::io::Result<Counts> {
+/// If the row's figure is not nanoseconds, or the system does not let this program count.
+pub(crate) fn explain(row: Row, effort: Effort) -> Result<Counts, Box<dyn Error>> {
+    if row.unit() != Unit::Nanoseconds {
+        return Err(format!(
+            "{row} is not measured in nanoseconds, so nobody knows how many operations it has"
+        )
+        .into());
+    }
+    let refused = |error| format!("the system does not let this program count: {error}");
+    let counters = Counters::open().map_err(refused)?;
     let mut sample = row.sampler(Contender::Ours);
     if !row.once() {
         sample(); // the first one is a warm-up
     }
-    COUNTERS.set(Some(Counters::open()?));
+    COUNTERS.set(Some(counters));
     let begin = Instant::now();
     let mut operations = 0.0;
     loop {
@@ -108,24 +116,28 @@ pub(crate) fn explain(row: Row, effort: Effort) -> std::io::Result<Counts> {
     let counters = COUNTERS.take().expect("they were opened above");
     let mut counts = Counts::new();
     for (name, mut counter) in NAMES.into_iter().zip(counters.all) {
-        counts.push((name.to_owned(), counter.read()? as f64 / operations));
+        let count = counter.read_full()?;
+        let part = count.time_running().zip(count.time_enabled()); // less than all, if there are too few counters
+        let part = part.map_or(1.0, |(ran, all)| ran.as_secs_f64() / all.as_secs_f64());
+        counts.push((name.to_owned(), count.count() as f64 / part / operations));
     }
     Ok(counts)
 }
 
-/// Does the work of each of `rows` in a process of its own. Leaves out those for which nothing could be counted.
+/// Does the work of each of `rows` that is measured in nanoseconds in a process of its own, until one cannot count.
 pub(crate) fn explain_all(
     rows: &[Row],
     effort: Effort,
     cores: Cores,
 ) -> Result<Vec<(Row, Counts)>, Box<dyn Error>> {
     let mut all = Vec::new();
-    for &row in rows {
-        let printed = run_errand(&["--explain", &row.to_string()], effort, cores)?.unwrap_or_default();
-        let counts: Counts = printed.lines().filter_map(parsed).collect();
-        if !counts.is_empty() {
-            all.push((row, counts));
+    for &row in rows.iter().filter(|row| row.unit() == Unit::Nanoseconds) {
+        let printed = run_errand(&["--explain", &row.to_string()], effort, cores)?;
+        let Some((printed, status)) = printed else { continue }; // it hung
+        if !status.success() {
+            break; // and has said why
         }
+        all.push((row, printed.lines().filter_map(parsed).collect()));
     }
     Ok(all)
 }

@@ -3,7 +3,7 @@
 
 use std::error::Error;
 use std::io::Read as _;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -235,16 +235,17 @@ fn sample_in_a_process(
     cores: Cores,
 ) -> Result<Option<f64>, Box<dyn Error>> {
     let printed = run_errand(&["--sample", &row.to_string(), contender.name()], effort, cores)?;
-    let figure = printed.map(|printed| printed.trim().parse()).transpose();
-    figure.map_err(|_| format!("{} did not finish {row}", contender.name()).into())
+    let Some((printed, status)) = printed else { return Ok(None) };
+    let figure = printed.trim().parse();
+    figure.map(Some).map_err(|_| format!("{} did not finish {row}: {status}", contender.name()).into())
 }
 
-/// Starts this program again with these arguments, on its core, and gives what it prints. `None` if it hangs.
+/// Starts this program again with these arguments, on its core, and gives what it prints, and how it ends. `None` if it hangs.
 pub(crate) fn run_errand(
     arguments: &[&str],
     effort: Effort,
     cores: Cores,
-) -> Result<Option<String>, Box<dyn Error>> {
+) -> Result<Option<(String, ExitStatus)>, Box<dyn Error>> {
     let program = std::env::current_exe()?;
     let mut command = match cores.loops {
         Some(core) => {
@@ -272,8 +273,8 @@ pub(crate) fn run_errand(
         process.wait()?;
         return Ok(None);
     };
-    process.wait()?;
-    Ok(Some(printed?))
+    let status = process.wait()?;
+    Ok(Some((printed?, status)))
 }
 
 /// The middle one. Of an even number, the upper of the two.

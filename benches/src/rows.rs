@@ -320,6 +320,7 @@ impl Row {
     }
 
     /// Whether its figure is for a part of its sample, which it times by itself.
+    #[cfg(target_os = "linux")]
     pub(crate) fn times_itself(self) -> bool {
         matches!(self, Self::Chain(_))
     }

@@ -110,7 +110,7 @@ pub(crate) const MAX_RUNTIMES: usize = mask(WIDTHS.runtime) as usize;
 pub(crate) const MAIN: u32 = mask(WIDTHS.task) as u32;
 /// How many groups a runtime can have at once.
 pub(crate) const MAX_GROUPS: usize = mask(WIDTHS.group) as usize;
-/// How many children a group can have at once: a seat with the highest number marks the end of its queue.
+/// How many children a group can have at once. The highest numbers are left out: on 64 bits their seats mark the ends of its queue.
 pub(crate) const MAX_CHILDREN: u32 = mask(WIDTHS.child) as u32 - 1;
 /// The bits of a child's generation.
 pub(crate) const CHILD_GENERATION_BITS: u32 = WIDTHS.child_generation;

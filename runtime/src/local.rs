@@ -151,7 +151,7 @@ impl Local {
         }
     }
 
-    /// Whether the main future or a task is to be polled, or somebody to be woken for that.
+    /// Whether the main future or a task is to be polled, or somebody to be woken for that. (That turns are shuffled is no work.)
     #[inline]
     pub(crate) fn has_ready(&self) -> bool {
         self.agenda.has(Item::PollMain)

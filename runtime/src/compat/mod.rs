@@ -32,6 +32,7 @@ mod buffer {
         let length = room.min(SIZE);
         let mut buffer = BUFFER.take();
         if buffer.len() < length {
+            buffer.reserve_exact(length - buffer.len());
             buffer.resize(length, 0);
         }
         let result = f(&mut buffer[..length]);

@@ -267,7 +267,8 @@ impl Polling<'_> {
     }
 
     /// The next child that was woken, in the order of the wakes: its number, and the generation that it was
-    /// [`started`](Polling::started) with. (Rarely a number whose child is gone, or that never had one.)
+    /// [`started`](Polling::started) with. (Rarely a number whose child is gone, or that never had one; then the generation means
+    /// nothing.)
     #[inline]
     #[allow(
         clippy::should_implement_trait,

@@ -92,7 +92,8 @@ impl Child {
         }
     }
 
-    /// Its link is not to be trusted: gives the one of the child that is there, unless no wake was for that.
+    /// Several children were woken by this link, or one that is gone. Gives the link of the child that is there; `None` if no wake was
+    /// for that.
     #[cold]
     fn judge(&self, link: u32) -> Option<u32> {
         (self.woken.get() == ANY).then(|| seat(seat_number(link), self.generation.get()))
@@ -185,7 +186,7 @@ impl Queue {
         is_news
     }
 
-    /// Takes the first child off the queue, to be polled: its number, and its generation. (If no child is there, that of the wake.)
+    /// Takes the first child off the queue, to be polled: its number, and its generation. (If no child is there, that means nothing.)
     #[inline]
     pub(super) fn pop(&self, now: u32) -> Option<(u32, u8)> {
         loop {
@@ -195,11 +196,11 @@ impl Queue {
             }
             let child = &self.children[seat_number(link) as usize];
             self.head.set(child.next.replace(IDLE));
-            child.polled_at.set(now);
             if child.woken.get() >= ANY {
                 let Some(there) = child.judge(link) else { continue };
                 link = there;
             }
+            child.polled_at.set(now);
             return Some((seat_number(link), seat_generation(link)));
         }
     }

@@ -13,7 +13,7 @@ use std::task::Waker;
 
 use super::queue::{NOBODY, Queue};
 use super::row::{Label, Row};
-use crate::id::{CHILD_GENERATION_BITS, MAX_GROUPS};
+use crate::id::{CHILD_GENERATION_BITS, MAX_CHILDREN, MAX_GROUPS};
 use crate::waker;
 
 /// The last generation before they start again at 1.
@@ -140,7 +140,8 @@ impl Groups {
     #[cold]
     pub(super) fn grow(&mut self, group: u32, count: u32) -> Rc<Queue> {
         let row = &mut self.rows[group as usize];
-        row.queue = Rc::new(row.queue.grown((count as usize).max(2 * row.queue.len())));
+        let places = (count as usize).max(2 * row.queue.len()).min(MAX_CHILDREN as usize);
+        row.queue = Rc::new(row.queue.grown(places));
         row.queue.clone()
     }
 

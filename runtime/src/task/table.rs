@@ -175,6 +175,7 @@ impl Tasks {
     /// it was just written it would take 8 cycles.
     #[inline(always)]
     pub(super) fn begin_plain_turn(&mut self) -> u32 {
+        debug_assert!(self.shuffle.is_none(), "`Shuffle` is on the agenda");
         self.ready.begin_turn()
     }
 
