@@ -171,8 +171,7 @@ impl Tasks {
         }
     }
 
-    /// As [`begin_turn`](Tasks::begin_turn), if turns are not shuffled. Gives the [`head`](Tasks::head) of the turn: read again where
-    /// it was just written it would take 8 cycles.
+    /// The same, if turns are not shuffled. Gives the [`head`](Tasks::head), which takes 8 cycles to read where it was just written.
     #[inline(always)]
     pub(super) fn begin_plain_turn(&mut self) -> u32 {
         debug_assert!(self.shuffle.is_none(), "`Shuffle` is on the agenda");
