@@ -120,8 +120,8 @@ impl EventLoop {
     }
 
     /// Step 3: wakes and commands from other threads. Returns their number.
-    fn take_letters(&self, local: &Local) -> u32 {
-        let letters = self.receiver.len().min(MOST_LETTERS);
+    fn take_letters(&mut self, local: &Local) -> u32 {
+        let letters = self.receiver.collect().min(MOST_LETTERS);
         for _ in 0..letters {
             match self.receiver.take() {
                 Some(Letter::Wake(id)) => {

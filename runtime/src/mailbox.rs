@@ -5,12 +5,11 @@
 //! back when it ends; numbers are used again as late as possible, so that late wakes find nobody. A mailbox has
 //! two slots:
 //!
-//! * **wakes**: an unbounded queue of ids that takes no lock, so a wake never blocks, whatever locks its caller
-//!   holds. It has no bound: a wake that blocked or was dropped would be worse than the eight bytes that each one
-//!   costs until the loop takes it. The loop takes a bounded number of them in one turn.
+//! * **wakes**: ids, in an [`Inbox`](crate::inbox) that never blocks and has no bound: a wake that blocked or was dropped would
+//!   be worse than the eight bytes that each one costs until the loop takes it. The loop takes a bounded number of them in one turn.
 //! * **commands**: what needs an answer "that runtime is gone", behind a small lock: spawn this, cancel that.
 //!
-//! Next: [`patience`](crate::patience), whether the loop waits for more letters.
+//! Next: [`inbox`](crate::inbox), the wakes on their way.
 
 use std::collections::VecDeque;
 use std::io;
@@ -18,11 +17,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crossbeam_queue::SegQueue;
 use parking_lot::Mutex;
 
-use crate::doorbell::Doorbell;
 use crate::id::{Id, MAX_RUNTIMES, Target};
+use crate::inbox::Inbox;
 use crate::metrics::Metrics;
 use crate::patience::Patience;
 
@@ -71,12 +69,10 @@ pub(crate) enum Command {
 
 /// What other threads can reach of a runtime.
 struct Mailbox {
-    /// Ids that were woken on other threads.
-    wakes: SegQueue<Id>,
+    /// Ids that were woken on other threads, and whether the runtime sleeps.
+    wakes: Inbox,
     /// Whether a runtime takes what is posted here.
     open: AtomicBool,
-    /// Whether that runtime sleeps.
-    doorbell: Doorbell,
     /// How to end its sleep. In a lock of its own, which is held just to look: the system call comes after.
     bell: Mutex<Option<Arc<mio::Waker>>>,
     /// The rest, behind a lock.
@@ -191,17 +187,15 @@ impl Mailbox {
     fn new() -> Mailbox {
         let inner = Inner { owner: RuntimeId::NONE, commands: Vec::new(), metrics: Metrics::default() };
         Mailbox {
-            wakes: SegQueue::new(),
+            wakes: Inbox::new(),
             open: AtomicBool::new(false),
-            doorbell: Doorbell::new(),
             bell: Mutex::new(None),
             inner: Mutex::new(inner),
         }
     }
 
     fn push(&self, id: Id) {
-        self.wakes.push(id);
-        if self.doorbell.must_ring() {
+        if self.wakes.push(id) {
             let bell = self.bell.lock().clone();
             if let Some(bell) = bell {
                 // An eventfd that cannot take a write is already readable, so an error loses nothing.
@@ -215,7 +209,9 @@ impl Mailbox {
 pub(crate) struct Receiver {
     id: RuntimeId,
     mailbox: &'static Mailbox,
-    /// Whether it waits a little before its loop sleeps.
+    /// What was taken from the mailbox and not handed out yet.
+    taken: VecDeque<Id>,
+    /// Whether it waits a little for more letters.
     patience: Patience,
 }
 
@@ -239,16 +235,11 @@ impl Receiver {
         }
         *mailbox.bell.lock() = Some(Arc::new(bell));
         mailbox.open.store(true, Ordering::Relaxed);
-        Ok(Receiver { id, mailbox, patience: Patience::default() })
+        Ok(Receiver { id, mailbox, taken: VecDeque::new(), patience: Patience::default() })
     }
 
     pub(crate) fn id(&self) -> RuntimeId {
         self.id
-    }
-
-    /// How many letters there are, about.
-    pub(crate) fn len(&self) -> usize {
-        self.mailbox.wakes.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -265,8 +256,18 @@ impl Receiver {
         self.patience.note_sleep(slept);
     }
 
-    pub(crate) fn take(&self) -> Option<Letter> {
-        let id = self.mailbox.wakes.pop()?;
+    /// Empties the mailbox, as far as it was filled until now, and says how many letters there are to be [taken](Receiver::take).
+    pub(crate) fn collect(&mut self) -> usize {
+        self.patience.let_gather();
+        let beside = if self.taken.is_empty() { self.mailbox.wakes.take(&mut self.taken) } else { 0 };
+        let letters = self.taken.len() + beside;
+        self.patience.note_letters(letters);
+        letters
+    }
+
+    /// The next letter of those that were collected.
+    pub(crate) fn take(&mut self) -> Option<Letter> {
+        let id = self.taken.pop_front().or_else(|| self.mailbox.wakes.pop())?;
         Some(if id == COMMANDS {
             Letter::Commands(std::mem::take(&mut self.mailbox.inner.lock().commands))
         } else {
@@ -275,11 +276,11 @@ impl Receiver {
     }
 
     pub(crate) fn lie_down(&self) -> bool {
-        self.mailbox.doorbell.lie_down(|| self.mailbox.wakes.is_empty())
+        self.mailbox.wakes.lie_down()
     }
 
     pub(crate) fn get_up(&self) {
-        self.mailbox.doorbell.get_up();
+        self.mailbox.wakes.get_up();
     }
 
     pub(crate) fn publish(&self, metrics: Metrics) {
@@ -296,7 +297,7 @@ impl Receiver {
         drop(inner);
         *self.mailbox.bell.lock() = None;
         // What comes after this is for nobody, or for the next owner, which it wakes for nothing.
-        while self.mailbox.wakes.pop().is_some() {}
+        self.mailbox.wakes.clear();
         commands
     }
 }

@@ -20,9 +20,12 @@ const SHORT_SLEEP: Duration = Duration::from_micros(50);
 
 /// How often the mailbox is looked at, and how many times as long as a look it is let alone in between: ten or twenty
 /// microseconds in all, as long as the processor makes a pause. (Who looks all the time takes the queue's cache line from the thread that fills it: with 1,024 looks and no pauses
-/// a wake takes 41 ns, with these 31.)
+/// a wake took 41 ns, with these 31.)
 const LOOKS: usize = 32;
 const PAUSES: usize = 32;
+
+/// So many letters at once are from a thread that is sending more.
+const MANY: usize = 4;
 
 /// So many waits for nothing mean nothing yet.
 const PARDONED: u32 = 3;
@@ -35,6 +38,8 @@ const MOST_DOUBT: u32 = 5;
 pub(crate) struct Patience {
     /// Whether the last sleep was short.
     was_short: Cell<bool>,
+    /// Whether many letters came at once.
+    came_many: Cell<bool>,
     /// How many waits are still left out.
     left_out: Cell<u32>,
     /// How many waits in a row were for nothing.
@@ -45,6 +50,19 @@ impl Patience {
     /// The loop has slept so long.
     pub(crate) fn note_sleep(&self, slept: Duration) {
         self.was_short.set(slept < SHORT_SLEEP);
+    }
+
+    /// So many letters were there.
+    pub(crate) fn note_letters(&self, letters: usize) {
+        self.came_many.set(letters >= MANY);
+    }
+
+    /// Before a look at the mailbox, if many letters came the last time: lets it alone for a little, so that some gather. (With each look the loop
+    /// takes the list's cache line from the thread that fills it. Where the two share no cache, a wake takes 37 ns and not 51.)
+    pub(crate) fn let_gather(&self) {
+        if self.came_many.get() {
+            (0..PAUSES).for_each(|_| hint::spin_loop());
+        }
     }
 
     /// Waits a little, if that may help, until `has_come`. Says whether it has.
