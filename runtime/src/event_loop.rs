@@ -15,9 +15,11 @@
 //! are fired by the reading that follows it: the other way round each sleep of a task would take a second look at the
 //! sockets, which is a system call.
 //!
+//! Where sockets are at work, step 1 comes round after every [`SLICE`] of step 2, but for a main future that woke itself.
+//!
 //! It is fair, because
 //!
-//! 1. a turn has no more tasks than were ready when it began: one that wakes itself waits for the others;
+//! 1. a turn has no more tasks than were ready when it began: one that wakes itself waits for the others, and so does the main future;
 //! 2. one poll does at most [`BUDGET`] units of work, a unit being the poll of a gather's child or an operation on
 //!    a socket: what has more to do comes back the next turn;
 //! 3. after [`ROUND`] units of work steps 3 to 5 come round, however much is ready, also in the middle of a turn;
@@ -51,6 +53,10 @@ use crate::{wake, waker};
 /// that do something (a thousand of a microsecond are a millisecond, which is what timers are accurate to).
 const ROUND: u32 = 1024;
 
+/// Units of work of tasks for which a woken main future waits, if sockets have events. Few, because what tasks read takes memory until the main future
+/// has it: an HTTP client with 64 connections takes 2.4 MB, and 2.7 if each turn is done to its end.
+const SLICE: u32 = 32;
+
 /// Units of work that a wait for letters counts as: it takes up to twenty microseconds. (Counted as nothing, a thread that wakes the
 /// loop each six microseconds kept it from its timers for three milliseconds.)
 const WAIT: u32 = 20;
@@ -77,20 +83,23 @@ impl EventLoop {
         let mut cx = Context::from_waker(&waker);
         let mut work = 0;
         let mut had_letters = false;
+        let mut main_woke_itself = false;
         loop {
-            if local.is_turn_over() {
-                if local.agenda.take(Item::PollMain) {
-                    local.set_budget(BUDGET);
-                    local.note_main_poll();
-                    if let Poll::Ready(output) = main.as_mut().poll(&mut cx) {
-                        local.note_busy(busy_since);
-                        return output;
-                    }
-                    work += 1 + BUDGET - local.budget();
+            if (local.is_turn_over() || !main_woke_itself) && local.agenda.take(Item::PollMain) {
+                local.set_budget(BUDGET);
+                local.note_main_poll();
+                if let Poll::Ready(output) = main.as_mut().poll(&mut cx) {
+                    local.note_busy(busy_since);
+                    return output;
                 }
+                main_woke_itself = local.agenda.has(Item::PollMain);
+                work += 1 + BUDGET - local.budget();
+            }
+            if local.is_turn_over() {
                 local.begin_turn();
             }
-            work += local.run_turns(ROUND.saturating_sub(work));
+            let most = if self.reactor.had_events() { SLICE } else { ROUND };
+            work += local.run_turns(most.min(ROUND.saturating_sub(work)));
             if local.is_turn_over() {
                 local.wake_deferred();
             }

@@ -114,6 +114,12 @@ impl Reactor {
         self.poll.registry().try_clone().map(Arc::new)
     }
 
+    /// Whether the last wait has brought any.
+    #[inline]
+    pub(crate) fn had_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
     /// Waits for events, a wake from another thread, or the end of `timeout` (`None`: for as long as it takes),
     /// and wakes who waited for those events. A signal may end the wait early.
     pub(crate) fn wait_for_events(&mut self, local: &Local, timeout: Option<Duration>) {

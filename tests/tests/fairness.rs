@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use gather::net::TcpStream;
+use gather::net::{TcpStream, UdpSocket};
 use gather::{gather, run, sleep, spawn, yield_now};
 use gather_tests::watchdog::finishes;
 
@@ -206,6 +206,62 @@ fn a_gather_that_never_ends_lets_a_socket_and_a_wake_from_another_thread_come_th
             socket.await.unwrap().unwrap();
         });
         echo.join().unwrap();
+    });
+}
+
+/// Tasks that read a datagram each, all of which come at once. The main future is polled whenever one has read, and with
+/// `wakes_itself` as often as it can. Gives how many had read at each of its polls.
+fn polls_while_many_sockets_are_read(wakes_itself: bool) -> Vec<usize> {
+    const SOCKETS: usize = 200;
+    run(async {
+        let read = Rc::new(Cell::new(0));
+        let main = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
+        let mut addresses = Vec::new();
+        for _ in 0..SOCKETS {
+            let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+            addresses.push(socket.local_addr().unwrap());
+            let (read, main) = (read.clone(), main.clone());
+            spawn(async move {
+                socket.recv(&mut [0]).await.unwrap();
+                read.set(read.get() + 1);
+                main.wake_by_ref();
+            })
+            .detach();
+        }
+        yield_now().await; // they wait
+        let sender = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        addresses.iter().for_each(|address| assert_eq!(sender.send_to(b"!", address).unwrap(), 1));
+        let mut polls = Vec::new();
+        poll_fn(|cx| {
+            polls.push(read.get());
+            if read.get() == SOCKETS {
+                return Poll::Ready(());
+            }
+            if wakes_itself {
+                cx.waker().wake_by_ref();
+            }
+            Poll::Pending
+        })
+        .await;
+        polls
+    })
+}
+
+#[test]
+fn the_main_future_does_not_wait_until_every_socket_was_read() {
+    finishes(|| {
+        let polls = polls_while_many_sockets_are_read(false);
+        let most = polls.windows(2).map(|polls| polls[1] - polls[0]).max().unwrap();
+        assert!(most <= 32, "{most} tasks were polled while the main future waited: {polls:?}");
+    });
+}
+
+#[test]
+fn a_main_future_that_wakes_itself_waits_until_every_ready_task_had_its_turn() {
+    finishes(|| {
+        let mut polls = polls_while_many_sockets_are_read(true);
+        polls.dedup();
+        assert!(polls.len() <= 4, "turns were cut short: {polls:?}"); // the sockets may have become ready in a few batches
     });
 }
 
