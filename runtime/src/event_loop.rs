@@ -85,7 +85,8 @@ impl EventLoop {
         let mut had_letters = false;
         let mut main_woke_itself = false;
         loop {
-            if (local.is_turn_over() || !main_woke_itself) && local.agenda.take(Item::PollMain) {
+            let turn_is_over = local.is_turn_over();
+            if (turn_is_over || !main_woke_itself) && local.agenda.take(Item::PollMain) {
                 local.set_budget(BUDGET);
                 local.note_main_poll();
                 if let Poll::Ready(output) = main.as_mut().poll(&mut cx) {
@@ -95,7 +96,7 @@ impl EventLoop {
                 main_woke_itself = local.agenda.has(Item::PollMain);
                 work += 1 + BUDGET - local.budget();
             }
-            if local.is_turn_over() {
+            if turn_is_over {
                 local.begin_turn();
             }
             let most = if self.reactor.had_events() { SLICE } else { ROUND };

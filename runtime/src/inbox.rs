@@ -58,8 +58,11 @@ impl Inbox {
     /// Whatever was pushed before one of these is one of these, or was taken earlier.
     pub(crate) fn take(&self, empty: &mut VecDeque<Id>) -> usize {
         let mut list = self.list.lock();
-        std::mem::swap(&mut *list, empty);
-        self.overflow.len() // while nobody can add to the list
+        if !list.is_empty() {
+            std::mem::swap(&mut *list, empty);
+        }
+        // While nobody can add to the list. (Mostly there are none, which is a shorter question.)
+        if self.overflow.is_empty() { 0 } else { self.overflow.len() }
     }
 
     /// One of those beside the list.

@@ -7,7 +7,7 @@
 //! Rows are used again, and a batch of events may name a row whose socket was closed while the batch was being
 //! handled. The token carries a generation, and an event of another generation is ignored.
 //!
-//! Next: [`source`](crate::source), the socket's side.
+//! Next: [`readiness`](crate::readiness), what it and a socket share.
 
 use std::io;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use slab::Slab;
 
 use crate::contain::contain;
 use crate::local::Local;
-use crate::source::Readiness;
+use crate::readiness::Readiness;
 
 /// The token of the bell that other threads ring.
 const BELL: Token = Token(usize::MAX);
