@@ -46,7 +46,7 @@ use crate::mailbox::{Command, Letter, Receiver};
 use crate::reactor::Reactor;
 use crate::stall::GRACE;
 use crate::task::BUDGET;
-use crate::{wake, waker};
+use crate::waker;
 
 /// Units of work between two looks at timers and sockets, while work is left. A look costs a system call, about
 /// as much as thirty polls of a child that does nothing; so it is to be rare beside them, and often beside polls
@@ -136,9 +136,7 @@ impl EventLoop {
             match self.receiver.take() {
                 Some(Letter::Wake(id)) => {
                     local.counters.remote_wakes.add(1);
-                    if let Some(foreign) = local.mark(id) {
-                        wake::wake_contained(foreign);
-                    }
+                    local.wake_contained(id);
                 }
                 Some(Letter::Commands(commands)) => {
                     commands.into_iter().for_each(|command| obey(local, command));
@@ -214,7 +212,7 @@ fn fire_due(local: &Local) {
         // With tracing a wake is told to a subscriber, which is a user's code: it has to wait, too.
         foreign.extend(if cfg!(feature = "tracing") { Some(waker) } else { local.mark_waker(waker) });
     });
-    foreign.into_iter().for_each(wake::wake_contained);
+    foreign.into_iter().for_each(|waker| local.wake_waker_contained(waker));
 }
 
 /// Does what another thread has asked for.

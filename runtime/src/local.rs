@@ -27,7 +27,6 @@ use crate::metrics::{Counters, Metrics};
 use crate::reactor::Sources;
 use crate::stall::StallWarning;
 use crate::task::{Discarded, Tasks};
-use crate::wake::wake_contained;
 use crate::wheel::Wheel;
 
 thread_local! {
@@ -232,9 +231,7 @@ impl Local {
     fn wake_all_deferred(&self) {
         let mut deferred = self.deferred.take();
         for waker in deferred.drain(..) {
-            if let Some(foreign) = self.mark_waker(waker) {
-                wake_contained(foreign);
-            }
+            self.wake_waker_contained(waker);
         }
         // Keeps the memory for the next turn, unless a foreign waker has deferred another meanwhile.
         let mut place = self.deferred.borrow_mut();

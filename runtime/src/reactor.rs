@@ -11,14 +11,12 @@
 
 use std::io;
 use std::sync::Arc;
-use std::task::Waker;
 use std::time::Duration;
 
 use mio::event::{Event, Events};
 use mio::{Poll, Registry, Token};
 use slab::Slab;
 
-use crate::contain::contain;
 use crate::local::Local;
 use crate::readiness::Readiness;
 
@@ -147,16 +145,10 @@ fn deliver(local: &Local, event: &Event) {
         readiness.set(event)
     };
     local.counters.io_events.add(1);
-    wake_waiter(local, reader);
-    wake_waiter(local, writer);
-}
-
-#[inline]
-fn wake_waiter(local: &Local, waiter: Option<Waker>) {
-    let Some(waker) = waiter else { return };
-    contain(|| {
-        if let Some(foreign) = local.mark_waker(waker) {
-            foreign.wake();
-        }
-    });
+    if let Some(reader) = reader {
+        local.wake_waker_contained(reader);
+    }
+    if let Some(writer) = writer {
+        local.wake_waker_contained(writer);
+    }
 }

@@ -39,18 +39,34 @@ pub(crate) fn wake(id: Id) {
     }
 }
 
-/// Wakes a foreign waker where others must still have their turn: one that panics must not cost them that. The
-/// panic hook has reported it, and whoever wrote that waker has no other place to be told.
-pub(crate) fn wake_contained(waker: Waker) {
-    contain(|| waker.wake());
-}
-
 impl Local {
     /// Wakes what `id` names. Call it only at home.
     #[inline]
     pub(crate) fn wake(&self, id: Id) {
         if let Some(foreign) = self.mark(id) {
             foreign.wake();
+        }
+    }
+
+    /// As [`wake`](Local::wake), where others must still have their turn: a foreign waker that panics must not cost them that. The
+    /// panic hook has reported it, and whoever wrote that waker has no other place to be told.
+    #[inline]
+    pub(crate) fn wake_contained(&self, id: Id) {
+        if cfg!(feature = "tracing") {
+            return contain(|| self.wake(id)); // which tells a subscriber, and that may panic, too
+        }
+        if let Some(foreign) = self.mark(id) {
+            contain(|| foreign.wake());
+        }
+    }
+
+    /// The same, for any waker.
+    #[inline]
+    pub(crate) fn wake_waker_contained(&self, waker: Waker) {
+        match waker::into_id(waker) {
+            Ok(id) if self.is_home_of(id) => self.wake_contained(id),
+            Ok(elsewhere) => mailbox::post(elsewhere),
+            Err(foreign) => contain(|| foreign.wake()),
         }
     }
 

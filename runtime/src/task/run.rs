@@ -16,7 +16,7 @@ use super::table::Tasks;
 use crate::contain::contain;
 use crate::id::{Id, Target, task_generation};
 use crate::local::Local;
-use crate::{wake, waker};
+use crate::waker;
 
 /// Units of work (polls of a task or of a gather's child, operations on a socket) that one poll of a task may
 /// do before it is to let others have their turn. A fairly arbitrary number: enough to make the turn of the loop
@@ -145,9 +145,8 @@ impl Local {
         if let Some(task) = task {
             self.discarded.discard(task);
         }
-        let Some(awaiter) = awaiter else { return };
-        if let Some(foreign) = self.mark_waker(awaiter) {
-            wake::wake_contained(foreign);
+        if let Some(awaiter) = awaiter {
+            self.wake_waker_contained(awaiter);
         }
     }
 
