@@ -68,15 +68,16 @@
 //!
 //! # A wake from another thread
 //!
-//! The id is pushed on a queue without a lock (a compare-and-swap and one more atomic operation), after which the thread looks whether the
-//! loop sleeps; only if it does there is a system call, and one for all the wakes that come until it is up. The loop takes the id off the
-//! queue and then does what a wake at home does. Before it sleeps again it waits ten or twenty microseconds for the next, where that was seen to
-//! spare the other thread the system call. The queue allocates a block for 31 ids.
+//! The id is put on a list behind a lock that a wake only tries (two atomic operations), after which the thread looks whether the
+//! loop sleeps; only if it does there is a system call, and one for all the wakes that come until it is up. The loop takes the whole list at once
+//! and then does for each id what a wake at home does. Before it sleeps again it waits ten or twenty microseconds for more, where that was seen to
+//! spare the other thread the system call. If another thread has the lock, or 256 ids wait, the id goes to a queue without a lock and a bound
+//! instead, which allocates a block for 31 of them; so it is for most of the ten thousand here.
 //!
 //! # A socket
 //!
-//! A read and a write are the system call, a look whether the socket was ready when it was last seen, and a unit of the
-//! budget. A read that gets less than it has room for knows that there is no more, and does not ask again (on TCP, where that is
+//! A read and a write are the system call, a look whether there were events since the socket was found empty, and a unit of the
+//! budget. To wait is to leave the waker's id beside the events, which is one atomic operation, and an event is two. A read that gets less than it has room for knows that there is no more, and does not ask again (on TCP, where that is
 //! certain). So an echo is two writes, two reads and two sleeps, one for each side that waits: six calls, and none to change what
 //! is waited for, since a socket is registered once for all.
 //!
