@@ -15,11 +15,12 @@
 //! are fired by the reading that follows it: the other way round each sleep of a task would take a second look at the
 //! sockets, which is a system call.
 //!
-//! Where sockets are at work, step 1 comes round after every [`SLICE`] of step 2, but for a main future that woke itself.
+//! In a round with events, step 1 comes after every [`SLICE`] of step 2, and not only after all of it; but not for a main future that woke itself, which
+//! waits for the others as a task does.
 //!
 //! It is fair, because
 //!
-//! 1. a turn has no more tasks than were ready when it began: one that wakes itself waits for the others, and so does the main future;
+//! 1. a turn has no more tasks than were ready when it began: one that wakes itself waits for the others, and so does a main future;
 //! 2. one poll does at most [`BUDGET`] units of work, a unit being the poll of a gather's child or an operation on
 //!    a socket: what has more to do comes back the next turn;
 //! 3. after [`ROUND`] units of work steps 3 to 5 come round, however much is ready, also in the middle of a turn;

@@ -276,6 +276,7 @@ impl Receiver {
     }
 
     pub(crate) fn lie_down(&self) -> bool {
+        debug_assert!(self.taken.is_empty(), "what was collected is handed out in the same round");
         self.mailbox.wakes.lie_down()
     }
 

@@ -9,36 +9,20 @@
 //! the last one, and stays. And not if a byte in the stream is urgent: a read ends in front of it, whatever stands
 //! behind.
 //!
-//! ```text
-//!   the runtime's thread: raise                  the thread that polls the socket
-//!   R1  events = events + 1, and flags           P1  are there events since it was exhausted? ── yes ──► try; if nothing is left,
-//!   R2  exchange waiter for nobody: wake it      P2  exchange waiter for me                              exhausted = events as of P1
-//!                                                P3  P1 again; if there are none, wait
-//! ```
-//!
-//! **An event that comes during a try is not lost**: events are counted, and who tried says as of which.
-//!
-//! **No wake is lost.** R2 and P2 exchange the same word, so one comes before the other. If P2 does, R2 finds who waits. If R2
-//! does, P2 reads what it wrote, or what came after, and so P3 sees R1.
-//!
-//! `events` is written by one thread and `exhausted` by the other, so neither needs more than a store: for a message that is read and
-//! sent back there are three exchanges. The model at the end of the file lets loom try the interleavings.
+//! # Waiting
 //!
 //! One task at a time can wait for a direction: the one that polled last.
 //!
-//! Next: [`source`](crate::source), the socket.
+//! Next: [`side`](crate::side), one direction.
 
-#[cfg(loom)]
-use loom::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::Arc;
-#[cfg(not(loom))]
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::task::{Poll, Waker};
 
 use mio::event::Event;
 use parking_lot::Mutex;
 
-use crate::id::{Id, Target};
+use crate::id::Id;
+use crate::side::{FOREIGN, GONE, NOBODY, SURE, Seen, Side};
 use crate::waker;
 
 /// Which way data goes.
@@ -46,89 +30,6 @@ use crate::waker;
 pub(crate) enum Direction {
     Read,
     Write,
-}
-
-/// What there was to try when a direction was looked at.
-#[derive(Clone, Copy)]
-pub(crate) struct Seen(u32);
-
-impl Seen {
-    /// Only `WouldBlock` says that it is exhausted: the peer or the system has closed it, or a byte is urgent.
-    pub(crate) fn is_sure(self) -> bool {
-        self.0 & SURE != 0
-    }
-
-    /// The runtime has ended: nobody would ever deliver an event.
-    pub(crate) fn is_gone(self) -> bool {
-        self.0 & GONE != 0
-    }
-}
-
-const SURE: u32 = 1;
-const GONE: u32 = 2;
-/// One event, in the count above the flags.
-const ONE_EVENT: u32 = 4;
-
-/// Nobody waits. (No runtime has the number 0, so no waker of ours is one of these two.)
-const NOBODY: usize = 0;
-/// A waker that is not ours waits, in the other table.
-const FOREIGN: usize = Id::new(0, Target::Task { row: 1, generation: 0 }).word();
-
-/// One direction of a socket.
-struct Side {
-    /// How many events have come, and flags. Only the runtime's thread writes it.
-    events: AtomicU32,
-    /// What `events` was before the last try that left nothing.
-    exhausted: AtomicU32,
-    /// The id in the waker of who waits, or one of the two above.
-    waiter: AtomicUsize,
-}
-
-impl Side {
-    fn new(is_ready: bool) -> Side {
-        Side {
-            events: AtomicU32::new(if is_ready { ONE_EVENT } else { 0 }),
-            exhausted: AtomicU32::new(0),
-            waiter: AtomicUsize::new(NOBODY),
-        }
-    }
-
-    /// An event has come. Returns who waited.
-    #[inline]
-    fn raise(&self, flags: u32) -> usize {
-        let before = self.events.load(Ordering::Relaxed);
-        let exhausted = self.exhausted.load(Ordering::Relaxed);
-        let kept = before & if before == exhausted { GONE } else { SURE | GONE };
-        let mut events = (before & !(SURE | GONE)).wrapping_add(ONE_EVENT) | kept | flags;
-        if events == exhausted {
-            events = events.wrapping_add(ONE_EVENT); // a billion events came and nobody has tried
-        }
-        self.events.store(events, Ordering::Release); // R1
-        self.waiter.swap(NOBODY, Ordering::AcqRel) // R2
-    }
-
-    /// Whether it may be tried.
-    #[inline]
-    fn look(&self) -> Poll<Seen> {
-        let events = self.events.load(Ordering::Acquire); // P1, P3
-        if events == self.exhausted.load(Ordering::Relaxed) {
-            Poll::Pending
-        } else {
-            Poll::Ready(Seen(events))
-        }
-    }
-
-    /// A try has left nothing of what was seen.
-    #[inline]
-    fn exhaust(&self, seen: Seen) {
-        self.exhausted.store(seen.0, Ordering::Relaxed);
-    }
-
-    /// From now on this one waits. Returns who waited.
-    #[inline]
-    fn exchange_waiter(&self, waiter: usize) -> usize {
-        self.waiter.swap(waiter, Ordering::AcqRel) // P2
-    }
 }
 
 /// What a socket and its row in the reactor share.
@@ -203,101 +104,227 @@ impl Readiness {
     #[inline(never)]
     fn wait(&self, waker: &Waker, direction: Direction) -> Poll<Seen> {
         let side = &self.sides[direction as usize];
-        let waiter = match waker::id_of(waker) {
-            Some(id) => id.word(),
-            None => self.keep_foreign(waker, direction),
+        let Some(id) = waker::id_of(waker) else {
+            self.keep_foreign(waker, direction);
+            return side.look();
         };
-        // Dropped here: it may be foreign code, and nothing is locked.
-        if side.exchange_waiter(waiter) == FOREIGN && waiter != FOREIGN {
-            drop(self.take_foreign(direction));
+        if side.exchange_waiter(id.word()) == FOREIGN {
+            drop(self.take_stale(direction)); // foreign code: nothing is locked
         }
         let seen = side.look();
         if seen.is_ready() {
-            drop(self.waker_of(side.exchange_waiter(NOBODY), direction)); // likewise
+            side.wait_no_more(id.word());
         }
         seen
     }
 
+    /// The table and the word are changed together: one without the other would be a waiter that nobody finds.
     #[cold]
-    fn keep_foreign(&self, waker: &Waker, direction: Direction) -> usize {
+    fn keep_foreign(&self, waker: &Waker, direction: Direction) {
         let waker = waker.clone(); // foreign code: not under the lock
         let stale = {
             let mut foreign = self.foreign.lock();
+            self.sides[direction as usize].exchange_waiter(FOREIGN);
             foreign.get_or_insert_default()[direction as usize].replace(waker)
         };
         drop(stale); // likewise
-        FOREIGN
     }
+
+    /// One of ours has taken the place of a foreign waker. Gives that, unless another has come meanwhile, or an event is about to take it.
+    #[cold]
+    fn take_stale(&self, direction: Direction) -> Option<Waker> {
+        let mut foreign = self.foreign.lock();
+        match self.sides[direction as usize].waiter() {
+            FOREIGN | NOBODY => None,
+            _ => foreign.as_mut()?[direction as usize].take(),
+        }
+    }
+}
+
+/// One of our wakers.
+#[cfg(test)]
+fn ours(row: u32) -> Waker {
+    waker::new(Id::new(1, crate::id::Target::Task { row, generation: 1 }))
 }
 
 #[cfg(all(test, loom))]
 mod model {
     use super::*;
+    use loom::sync::atomic::{AtomicUsize, Ordering};
     use loom::sync::{Arc, Condvar, Mutex};
     use loom::thread;
 
-    /// Who waits, other than nobody.
-    const TASK: usize = 7;
-
-    /// A socket's side, the bytes that the system has for it, and the task that is woken.
+    /// A socket, the bytes that the system has for it, and which tasks were woken.
     struct World {
-        side: Side,
+        readiness: std::sync::Arc<Readiness>,
         bytes: AtomicUsize,
-        woken: Mutex<bool>,
+        woken: Mutex<[bool; 2]>,
         wake: Condvar,
     }
 
     impl World {
+        fn new() -> Arc<World> {
+            Arc::new(World {
+                readiness: Readiness::new(&[]),
+                bytes: AtomicUsize::new(0),
+                woken: Mutex::new([false; 2]),
+                wake: Condvar::new(),
+            })
+        }
+
         fn deliver(&self) {
             self.bytes.fetch_add(1, Ordering::Release);
-            if self.side.raise(0) == TASK {
-                *self.woken.lock().unwrap() = true;
-                self.wake.notify_one();
+            if let Some(waker) = self.readiness.raise(Direction::Read, 0) {
+                let woken = (0..2).find(|&task| waker.will_wake(&ours(task))).expect("one of the two waits");
+                self.woken.lock().unwrap()[woken as usize] = true;
+                self.wake.notify_all();
             }
         }
 
-        /// Reads so many bytes, and waits whenever there are none. loom reports a wait for ever.
-        fn read(&self, expected: usize) {
+        /// Polls until it has to wait. Gives how many bytes it read.
+        fn read(&self, task: u32) -> usize {
             let mut read = 0;
-            while read < expected {
-                if let Poll::Ready(seen) = self.look_or_wait() {
-                    read += self.bytes.swap(0, Ordering::Acquire);
-                    self.side.exhaust(seen);
-                }
+            while let Poll::Ready(seen) = self.readiness.poll(&ours(task), Direction::Read) {
+                read += self.bytes.swap(0, Ordering::Acquire);
+                self.readiness.exhaust(Direction::Read, seen);
             }
+            read
         }
 
-        fn look_or_wait(&self) -> Poll<Seen> {
-            if let Poll::Ready(seen) = self.side.look() {
-                return Poll::Ready(seen);
+        /// loom reports a wait for ever.
+        fn wait(&self, task: u32) {
+            let mut woken = self.woken.lock().unwrap();
+            while !std::mem::take(&mut woken[task as usize]) {
+                woken = self.wake.wait(woken).unwrap();
             }
-            self.side.exchange_waiter(TASK);
-            let seen = self.side.look();
-            if seen.is_pending() {
-                let mut woken = self.woken.lock().unwrap();
-                while !std::mem::take(&mut *woken) {
-                    woken = self.wake.wait(woken).unwrap();
-                }
-            }
-            seen
         }
+    }
+
+    fn check(world: impl Fn() + Sync + Send + 'static) {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(3);
+        model.check(world);
     }
 
     #[test]
     fn no_event_is_lost_while_a_socket_is_read() {
-        let mut model = loom::model::Builder::new();
-        model.preemption_bound = Some(4);
-        model.check(|| {
-            let world = Arc::new(World {
-                side: Side::new(false),
-                bytes: AtomicUsize::new(0),
-                woken: Mutex::new(false),
-                wake: Condvar::new(),
-            });
+        check(|| {
+            let world = World::new();
             let reader = world.clone();
-            let reader = thread::spawn(move || reader.read(3));
+            let reader = thread::spawn(move || {
+                let mut read = reader.read(0);
+                while read < 3 {
+                    reader.wait(0);
+                    read += reader.read(0);
+                }
+            });
             (0..3).for_each(|_| world.deliver());
             reader.join().unwrap();
         });
+    }
+
+    #[test]
+    fn who_has_not_to_wait_leaves_the_place_to_who_has() {
+        check(|| {
+            let world = World::new();
+            let [once, reader] = [world.clone(), world.clone()];
+            let once = thread::spawn(move || once.readiness.poll(&ours(0), Direction::Read).is_ready());
+            let reader = thread::spawn(move || reader.read(1));
+            world.deliver();
+            let was_ready = once.join().unwrap();
+            let has_read = reader.join().unwrap() == 1;
+            // Then the reader was the last to wait, and waits still, unless that event has woken it.
+            let was_woken = std::mem::take(&mut *world.woken.lock().unwrap())[1];
+            if was_ready && has_read && !was_woken {
+                world.deliver();
+                world.wait(1);
+            }
+        });
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+    use std::thread;
+
+    /// A foreign waker, and what its destructor does.
+    struct Foreign(fn(&Readiness), OnceLock<Arc<Readiness>>);
+
+    impl Wake for Foreign {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    impl Drop for Foreign {
+        fn drop(&mut self) {
+            if let Some(readiness) = self.1.get() {
+                self.0(readiness);
+            }
+        }
+    }
+
+    fn foreign() -> (Waker, std::sync::Weak<Foreign>) {
+        let foreign = Arc::new(Foreign(|_| (), OnceLock::new()));
+        let weak = Arc::downgrade(&foreign);
+        (foreign.into(), weak)
+    }
+
+    fn waits(readiness: &Readiness, waker: &Waker) -> bool {
+        readiness.poll(waker, Direction::Read).is_pending()
+    }
+
+    #[test]
+    fn the_last_waker_is_woken_and_a_foreign_one_before_it_is_dropped_at_once() {
+        let readiness = Readiness::new(&[]);
+        let (first, is_alive) = foreign();
+        assert!(waits(&readiness, &first));
+        drop(first);
+        assert!(is_alive.upgrade().is_some());
+        assert!(waits(&readiness, &ours(1)));
+        assert!(is_alive.upgrade().is_none());
+        assert!(readiness.raise(Direction::Read, 0).is_some_and(|waker| waker.will_wake(&ours(1))));
+        assert!(readiness.raise(Direction::Read, 0).is_none());
+    }
+
+    #[test]
+    fn of_two_that_poll_at_once_one_is_woken() {
+        const TIMES: usize = 20_000;
+        for second in [ours(2), foreign().0] {
+            let sockets: Vec<_> = (0..TIMES).map(|_| Readiness::new(&[])).collect();
+            let earlier = foreign().0;
+            assert!(sockets.iter().all(|socket| waits(socket, &earlier)));
+            let turn = [const { AtomicUsize::new(0) }; 2];
+            thread::scope(|scope| {
+                for (me, waker) in [ours(1), second].into_iter().enumerate() {
+                    let (sockets, turn) = (&sockets, &turn);
+                    scope.spawn(move || {
+                        for (number, socket) in sockets.iter().enumerate() {
+                            turn[me].store(number + 1, Ordering::SeqCst);
+                            let mut spins = 0;
+                            while turn[1 - me].load(Ordering::SeqCst) <= number {
+                                spins += 1;
+                                if spins < 100 { std::hint::spin_loop() } else { thread::yield_now() }
+                            }
+                            assert!(waits(socket, &waker));
+                        }
+                    });
+                }
+            });
+            let lost = sockets.iter().filter(|socket| socket.raise(Direction::Read, 0).is_none()).count();
+            assert_eq!(lost, 0, "of {TIMES}");
+        }
+    }
+
+    #[test]
+    fn a_destructor_of_a_waker_that_polls_the_socket_is_the_last_that_polled_it() {
+        let readiness = Readiness::new(&[]);
+        let polls = Foreign(|readiness| assert!(waits(readiness, &ours(3))), OnceLock::new());
+        assert!(polls.1.set(readiness.clone()).is_ok());
+        assert!(waits(&readiness, &Arc::new(polls).into()));
+        assert!(waits(&readiness, &foreign().0));
+        assert!(readiness.raise(Direction::Read, 0).is_some_and(|waker| waker.will_wake(&ours(3))));
     }
 }

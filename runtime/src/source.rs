@@ -12,7 +12,8 @@ use mio::{Interest, Registry, Token};
 use crate::local::{self, Local};
 use crate::mailbox::{self, Command, RuntimeId};
 pub(crate) use crate::readiness::Direction;
-use crate::readiness::{Readiness, Seen};
+use crate::readiness::Readiness;
+use crate::side::Seen;
 
 /// Which events a socket makes.
 #[cfg(not(target_os = "linux"))]

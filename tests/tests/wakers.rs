@@ -796,6 +796,43 @@ fn a_foreign_waker_that_panics_when_it_is_woken_costs_no_other_its_wake() {
     });
 }
 
+#[test]
+fn a_foreign_parent_that_panics_costs_no_other_child_its_wake_from_another_thread() {
+    finishes(|| {
+        run(async {
+            let woken = Woken::new();
+            let wakers = Arc::new(Mutex::new(Vec::new()));
+            let mut gathers: Vec<_> = (0..5)
+                .map(|_| {
+                    let wakers = wakers.clone();
+                    Box::pin(gather([poll_fn(move |cx| {
+                        let mut wakers = wakers.lock().unwrap();
+                        if wakers.len() == 5 {
+                            return Poll::Ready(Ok::<_, ()>(()));
+                        }
+                        wakers.push(cx.waker().clone());
+                        Poll::Pending
+                    })]))
+                })
+                .collect();
+            for (index, gather) in gathers.iter_mut().enumerate() {
+                let good = woken.waker();
+                let parent = foreign(move |done| {
+                    if done == Done::Wake {
+                        good.wake_by_ref();
+                        assert_ne!(index, 2, "a foreign waker panics when it is woken");
+                    }
+                });
+                assert!(poll_once(gather, &parent).is_pending());
+            }
+            let children = wakers.clone();
+            elsewhere(move || children.lock().unwrap().iter().for_each(Waker::wake_by_ref)).await;
+            woken.at_least(5).await;
+            assert!(gathers.iter_mut().all(|gather| poll_once(gather, Waker::noop()).is_ready()));
+        });
+    });
+}
+
 // The payload of a panic is a value, and its destructor may panic too.
 #[test]
 fn a_foreign_waker_that_panics_with_something_that_panics_when_dropped_does_not_stop_the_loop() {

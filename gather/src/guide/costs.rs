@@ -15,10 +15,10 @@
 //! | `spawn root`: a task that is ready at once, spawned and awaited by the main future | 624 | 1 | 0 |
 //! | `timer`: a timer set and removed: a sleep that is polled once and dropped | 388 | 0 | 0 |
 //! | `timeout`: a `timeout` that is not reached, around a future that yields once | 534 | 0 | 0 |
-//! | `sleep`: a sleep of its own: set, slept, fired | 4268 | 0 | 1.05 |
+//! | `sleep`: a sleep of its own: set, slept, fired | 4270 | 0 | 1.06 |
 //! | `remote wake`: a child of 10,000 woken by another thread, and polled | 557 | 0.04 | 0 |
 //! | `write, read`: 64 bytes written to a socket and read from its peer, neither of which waits | 260 | 0 | 2 |
-//! | `echo`: 64 bytes to a task that sends them back: two writes, two reads that wait | 2498 | 0 | 6 |
+//! | `echo`: 64 bytes to a task that sends them back: two writes, two reads that wait | 2464 | 0 | 6 |
 //!
 //! `cargo counts` counts instructions and allocations again and fails if an operation has more than 3 % more of the first,
 //! or any more of the second, than `benches/counts.txt` says; `cargo counts --accept` writes that file, and
