@@ -4,10 +4,11 @@
 
 use std::collections::HashMap;
 use std::fmt::Debug;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gather::{gather, run, scope, sleep, spawn, yield_now};
+use gather::{gather, run, scope, sleep, spawn, spawn_blocking, yield_now};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::with_default;
@@ -215,4 +216,37 @@ fn a_subscriber_may_look_at_the_runtime_whatever_wakes_a_task() {
         });
     });
     assert!(*wakes.lock().unwrap() >= 3);
+}
+
+/// A subscriber that panics the first time that it is told of something.
+struct Panics(Arc<AtomicBool>);
+
+impl<S: Subscriber> Layer<S> for Panics {
+    fn on_event(&self, _: &Event<'_>, _: Context<'_, S>) {
+        assert!(!self.0.swap(false, Ordering::SeqCst), "a subscriber panics");
+    }
+}
+
+#[test]
+fn a_subscriber_that_panics_when_it_is_told_of_a_wake_costs_nobody_the_wake() {
+    let by_a_timer = async || sleep(Duration::from_millis(1)).await;
+    let by_another_thread = async || spawn_blocking(|| ()).await.unwrap();
+    let wait_three_times = |is_timer: bool| {
+        let armed = Arc::new(AtomicBool::new(true));
+        with_default(Registry::default().with(Panics(armed.clone())), || {
+            run(async {
+                let tasks = [(); 3].map(|()| {
+                    spawn(
+                        async move { if is_timer { by_a_timer().await } else { by_another_thread().await } },
+                    )
+                });
+                for task in tasks {
+                    task.await.unwrap();
+                }
+            });
+        });
+        assert!(!armed.load(Ordering::SeqCst), "it was told of a wake");
+    };
+    wait_three_times(true);
+    wait_three_times(false);
 }
