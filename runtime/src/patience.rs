@@ -9,6 +9,8 @@
 //! patience never helps it costs half a microsecond for each sleep, and where it does it is soon tried again.
 //! (To ask the system for the number of cores would be 14 kB of a small server, and wrong for a thread that is bound to one of many.)
 //!
+//! And while the loop is up, it lets the mailbox alone for a moment after many letters came at once, so that it takes the next ones together.
+//!
 //! Next: [`doorbell`](crate::doorbell), when a wake has to ring.
 
 use std::cell::Cell;

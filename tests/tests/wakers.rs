@@ -672,6 +672,16 @@ impl Woken {
         })
     }
 
+    fn waker_that_may_panic(&self, panics: bool) -> Waker {
+        let good = self.waker();
+        foreign(move |done| {
+            if done == Done::Wake {
+                good.wake_by_ref();
+                assert!(!panics, "a foreign waker panics when it is woken");
+            }
+        })
+    }
+
     async fn at_least(&self, count: usize) {
         poll_fn(|cx| {
             *self.main.lock().unwrap() = Some(cx.waker().clone());
@@ -775,14 +785,7 @@ fn a_foreign_waker_that_panics_when_it_is_woken_costs_no_other_its_wake() {
                 let woken = Woken::new();
                 let mut leaves: Vec<Leaf> = (0..5).map(|_| Leaf::new(kind)).collect();
                 for (index, leaf) in leaves.iter_mut().enumerate() {
-                    let good = woken.waker();
-                    let waker = foreign(move |done| {
-                        if done == Done::Wake {
-                            good.wake_by_ref();
-                            assert_ne!(index, 2, "a foreign waker panics when it is woken");
-                        }
-                    });
-                    assert!(leaf.poll(&waker).is_pending());
+                    assert!(leaf.poll(&woken.waker_that_may_panic(index == 2)).is_pending());
                 }
                 leaves.iter_mut().for_each(Leaf::fire);
                 woken.at_least(5).await;
@@ -816,14 +819,7 @@ fn a_foreign_parent_that_panics_costs_no_other_child_its_wake_from_another_threa
                 })
                 .collect();
             for (index, gather) in gathers.iter_mut().enumerate() {
-                let good = woken.waker();
-                let parent = foreign(move |done| {
-                    if done == Done::Wake {
-                        good.wake_by_ref();
-                        assert_ne!(index, 2, "a foreign waker panics when it is woken");
-                    }
-                });
-                assert!(poll_once(gather, &parent).is_pending());
+                assert!(poll_once(gather, &woken.waker_that_may_panic(index == 2)).is_pending());
             }
             let children = wakers.clone();
             elsewhere(move || children.lock().unwrap().iter().for_each(Waker::wake_by_ref)).await;
