@@ -26,7 +26,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
-use gather_runtime::group::{Group, Polling, next_generation};
+use gather_runtime::group::{Group, Polling, next_generation, without_budget};
 
 use crate::engine::Siblings;
 use crate::gather::Gather;
@@ -206,7 +206,7 @@ impl<I: Iterator<Item = F>, F: Future> Pair<I, F, F::Output> {
                 work.poll_both(polling, body.as_mut())
             });
             if poll.is_ready() {
-                body.set(None);
+                without_budget(|| body.set(None));
             }
             poll
         }));

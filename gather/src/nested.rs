@@ -10,6 +10,7 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use gather_runtime::group::without_budget;
 use pin_project_lite::pin_project;
 
 use crate::panics::{FirstPanic, Guarded};
@@ -73,7 +74,7 @@ impl<F: Future, K> Child<F, K> {
         let Poll::Ready(output) = future.poll(cx) else { return Ok(Step::Waits) };
         // The future is dropped before its output is judged, as in every gather.
         let output = Guarded::new(output);
-        self.set(Child::Gone);
+        without_budget(|| self.set(Child::Gone));
         if let Some(output) = output.into_inner() {
             let kept = M::judge(output)?;
             self.set(Child::Kept { kept: Some(kept) });

@@ -9,6 +9,8 @@ use std::any::Any;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
+use gather_runtime::group::without_budget;
+
 /// A value that is held while another destructor runs. If that panics, this one is dropped during the unwinding, where
 /// a second panic would abort: so it is caught.
 pub(crate) struct Guarded<T>(Option<T>);
@@ -77,7 +79,7 @@ impl FirstPanic {
     /// Runs `f`; if it panics, and nothing did before, keeps the panic.
     #[inline]
     pub(crate) fn catch(&mut self, f: impl FnOnce()) {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(f)) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| without_budget(f))) {
             match self.0 {
                 None => self.0 = Some(panic),
                 Some(_) => mem::forget(panic),

@@ -21,8 +21,8 @@
 //! It is fair, because
 //!
 //! 1. a turn has no more tasks than were ready when it began: one that wakes itself waits for the others, and so does a main future;
-//! 2. one poll does at most [`BUDGET`] units of work, a unit being the poll of a gather's child or an operation on
-//!    a socket: what has more to do comes back the next turn;
+//! 2. one poll does at most [`BUDGET`] units of work, a unit being the poll of a gather's child or anything else that is
+//!    ready at once ([`budget`](crate::budget)): what has more to do comes back the next turn;
 //! 3. after [`ROUND`] units of work steps 3 to 5 come round, however much is ready, also in the middle of a turn;
 //! 4. step 3 takes no more letters than the mailbox held when it began, and at most [`MOST_LETTERS`]; step 4 takes one
 //!    batch of events.
@@ -41,12 +41,12 @@ use std::time::{Duration, Instant};
 use mio::Token;
 
 use crate::agenda::Item;
+use crate::budget::BUDGET;
 use crate::contain::contain;
 use crate::local::Local;
 use crate::mailbox::{Command, Letter, Receiver};
 use crate::reactor::Reactor;
 use crate::stall::GRACE;
-use crate::task::BUDGET;
 use crate::waker;
 
 /// Units of work between two looks at timers and sockets, while work is left. A look costs a system call, about
@@ -88,14 +88,15 @@ impl EventLoop {
         loop {
             let turn_is_over = local.is_turn_over();
             if (turn_is_over || !main_woke_itself) && local.agenda.take(Item::PollMain) {
-                local.set_budget(BUDGET);
+                let no_budget = local.budget.replace(BUDGET);
                 local.note_main_poll();
                 if let Poll::Ready(output) = main.as_mut().poll(&mut cx) {
                     local.note_busy(busy_since);
                     return output;
                 }
                 main_woke_itself = local.agenda.has(Item::PollMain);
-                work += 1 + BUDGET - local.budget();
+                work += 1 + BUDGET - local.budget.left();
+                drop(no_budget);
             }
             if turn_is_over {
                 local.begin_turn();
@@ -108,7 +109,6 @@ impl EventLoop {
             if work < ROUND && local.has_ready() {
                 continue;
             }
-            local.set_budget(BUDGET); // for foreign wakers that poll at once
             let letters = self.take_letters(local);
             had_letters |= letters > 0;
             work += letters;

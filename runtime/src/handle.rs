@@ -13,6 +13,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use pin_project_lite::pin_project;
 
+use crate::budget::without_budget;
 use crate::contain::contain;
 use crate::dump::{Dump, Status, collect};
 use crate::local::{self, Local};
@@ -182,7 +183,7 @@ impl<F: Future> Future for Forward<F> {
             Err(payload) => Err(TaskError::panic(payload)),
         };
         // The future goes before its output, as in every task, and a panic in its destructor counts.
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| this.future.set(None))) {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| without_budget(|| this.future.set(None)))) {
             let before = std::mem::replace(&mut output, Err(TaskError::panic(payload)));
             contain(|| drop(before));
         }

@@ -33,10 +33,10 @@
 //! | 5 | `group/` | children that share a parent |
 //! | 6 | `task/` | tasks: the table, the box, polling, the handle |
 //! | 7 | `clock.rs`, `wheel.rs`, `time/` | time |
-//! | 8 | `reactor.rs`, `readiness.rs`, `side.rs`, `source.rs`, `net/` | sockets, of IP and of Unix |
+//! | 8 | `reactor.rs`, `readiness.rs`, `source.rs`, `net/` | sockets, of IP and of Unix |
 //! | 9 | `oneshot.rs`, `blocking.rs` | threads for what blocks |
 //! | 10 | `mailbox.rs`, `inbox.rs`, `patience.rs`, `doorbell.rs`, `handle.rs` | other threads |
-//! | 11 | `dump/`, `stall.rs`, `event_loop.rs`, `runtime.rs` | the loop, its start and end, and a look into it |
+//! | 11 | `dump/`, `stall.rs`, `budget.rs`, `event_loop.rs`, `runtime.rs` | the loop, its start and end, and a look into it |
 //! | 12 | `metrics.rs`, `contain.rs`, `signal.rs`, `trace.rs`, `compat/` | counters, panics, signals, spans, and the traits of other libraries |
 //!
 //! Next: [`id`].
@@ -65,6 +65,7 @@
 
 mod agenda;
 mod blocking;
+mod budget;
 mod clock;
 mod compat;
 mod contain;
@@ -84,7 +85,6 @@ mod patience;
 mod reactor;
 mod readiness;
 mod runtime;
-mod side;
 #[cfg(all(unix, feature = "signal"))]
 pub mod signal;
 mod source;
@@ -102,7 +102,7 @@ pub use compat::hyper;
 pub use dump::{Dump, dump};
 pub use handle::{Handle, RemoteTask};
 pub use metrics::Metrics;
-pub use net::{TcpListener, TcpStream, UdpSocket};
+pub use net::{Interest, TcpListener, TcpStream, UdpSocket};
 #[cfg(unix)]
 pub use net::{UnixDatagram, UnixListener, UnixStream};
 pub use runtime::{Builder, Runtime, run};

@@ -19,6 +19,7 @@ use std::task::Waker;
 
 use crate::agenda::{Agenda, Item};
 use crate::blocking::Pool;
+use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::group::Groups;
 use crate::id::{Id, MAIN, Target};
@@ -48,8 +49,8 @@ pub(crate) struct Local {
     earlier_main_polls: Cell<u64>,
     /// When it was polled last.
     main_polled_at: Cell<u32>,
-    /// What is left of the budget of the task that is polled now.
-    budget: Cell<u32>,
+    /// What the poll that goes on now may still do.
+    pub(crate) budget: Budget,
     /// Whether, and how, gathers that nobody polls are reported.
     stall_warning: Cell<Option<StallWarning>>,
     /// Who is woken at the end of the turn.
@@ -82,7 +83,7 @@ impl Local {
             main_polls: Cell::new(0),
             earlier_main_polls: Cell::new(0),
             main_polled_at: Cell::new(0),
-            budget: Cell::new(0),
+            budget: Budget::new(),
             stall_warning: Cell::new(None),
             deferred: RefCell::new(Vec::new()),
             tasks: RefCell::new(Tasks::new()),
@@ -191,24 +192,6 @@ impl Local {
         self.now.get()
     }
 
-    #[inline]
-    pub(crate) fn set_budget(&self, budget: u32) {
-        self.budget.set(budget);
-    }
-
-    #[inline]
-    pub(crate) fn budget(&self) -> u32 {
-        self.budget.get()
-    }
-
-    /// Spends some of the budget, and says whether something is left.
-    #[inline]
-    pub(crate) fn spend(&self, units: u32) -> bool {
-        let left = self.budget.get().saturating_sub(units);
-        self.budget.set(left);
-        left > 0
-    }
-
     /// Wakes `waker` at the end of the turn. Gives it back if no runtime runs, which has no turns.
     pub(crate) fn defer(&self, waker: Waker) -> Option<Waker> {
         if self.id.get() == RuntimeId::NONE {
@@ -242,12 +225,6 @@ impl Local {
 
     pub(crate) fn take_deferred(&self) -> Vec<Waker> {
         self.deferred.take()
-    }
-
-    /// Whether the budget of what is polled now is spent.
-    #[inline]
-    pub(crate) fn is_spent(&self) -> bool {
-        self.budget.get() == 0 && self.id.get() != RuntimeId::NONE
     }
 
     pub(crate) fn metrics(&self) -> Metrics {

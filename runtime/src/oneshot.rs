@@ -3,10 +3,11 @@
 //! Next: [`blocking`](crate::blocking), threads for what blocks.
 
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use parking_lot::Mutex;
 
+use crate::budget;
 use crate::task::TaskError;
 
 /// What both ends share.
@@ -67,12 +68,16 @@ pub(crate) struct Receiver<T>(Arc<Shared<T>>);
 
 impl<T> Receiver<T> {
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<T, TaskError>> {
+        if self.is_ready() {
+            ready!(budget::poll(cx));
+        }
         let waker = cx.waker().clone(); // foreign code: not under the lock
         let _stale = {
             let mut state = self.0.state.lock();
             assert!(!state.taken, "a task was polled after it had given its output");
             if let Some(output) = state.output.take() {
                 state.taken = true;
+                budget::spend();
                 return Poll::Ready(output);
             }
             state.waker.replace(waker)

@@ -18,7 +18,7 @@ use mio::{Poll, Registry, Token};
 use slab::Slab;
 
 use crate::local::Local;
-use crate::readiness::Readiness;
+use crate::readiness::{Readiness, Waiters};
 
 /// The token of the bell that other threads ring.
 const BELL: Token = Token(usize::MAX);
@@ -139,16 +139,13 @@ impl Reactor {
 }
 
 fn deliver(local: &Local, event: &Event) {
-    let [reader, writer] = {
+    let woken = {
         let sources = local.sources.borrow();
         let Some(readiness) = sources.readiness(event.token()) else { return };
         readiness.set(event)
     };
     local.counters.io_events.add(1);
-    if let Some(reader) = reader {
-        local.wake_waker_contained(reader);
-    }
-    if let Some(writer) = writer {
-        local.wake_waker_contained(writer);
+    for waker in woken.into_iter().flat_map(Waiters::into_wakers) {
+        local.wake_waker_contained(waker);
     }
 }

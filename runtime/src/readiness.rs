@@ -1,258 +1,253 @@
-//! Which directions of a socket may be tried, and who waits for them.
+//! Which directions of a socket may be tried, and the tasks that wait for them.
 //!
 //! # Readiness
 //!
-//! With edge-triggered events the system says once that a direction is ready. From then on it may be tried until the
-//! system says `WouldBlock`; only then is it exhausted, and the next event awaited. One case is surer than that: on
-//! Linux a read that fills less than its buffer has emptied the socket, and new data makes a new event (epoll(7)), so
-//! that exhausts it too and saves the system call that would fail. Not so if the peer has closed: then the last event was
-//! the last one, and stays. And not if a byte in the stream is urgent: a read ends in front of it, whatever stands
-//! behind.
+//! With edge-triggered events the system reports once that a direction is ready. From then on the direction may be
+//! tried until the system answers `WouldBlock`, which clears readiness until the next event. A short transfer
+//! may clear it, too, and saves the system call that would fail: on Linux a read that does not fill its
+//! buffer has emptied the socket, and new data makes a new event (epoll(7)). Not so after the peer has closed, because
+//! that event was the last; and not while a byte in the stream is urgent, because a read stops in front of it.
 //!
 //! # Waiting
 //!
-//! One task at a time can wait for a direction: the one that polled last.
+//! Each call of an async method waits with a key of its own, and an event wakes all of them: those that find nothing left
+//! wait again. (Waking only one would need the wake to be passed on when that one is dropped.) The poll
+//! functions share one key, so for them the last waker wins, as the contract of `poll` says. The call that has waited
+//! longest is woken first, so calls that wait for the same socket take turns.
 //!
-//! Next: [`side`](crate::side), one direction.
+//! A waiter is there only while its direction is not ready. So a call that finds its direction ready has nothing to
+//! remove, and an event that comes between a failed try and the wait is found by the wait.
+//!
+//! Next: [`source`](crate::source), the socket.
 
+use std::mem;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use mio::event::Event;
 use parking_lot::Mutex;
 
-use crate::id::Id;
-use crate::side::{FOREIGN, GONE, NOBODY, SURE, Seen, Side};
 use crate::waker;
 
 /// Which way data goes.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
     Read,
     Write,
 }
 
+/// The key of the poll functions.
+const POLL_KEY: u64 = 0;
+
 /// What a socket and its row in the reactor share.
 pub(crate) struct Readiness {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
     sides: [Side; 2],
-    /// Who waits for each direction and has a waker that is not ours.
-    foreign: Mutex<Option<Box<[Option<Waker>; 2]>>>,
+    /// The key of the last call that waited.
+    last_key: u64,
+    /// The runtime has ended: no event will ever come.
+    is_gone: bool,
+}
+
+/// One direction.
+#[derive(Default)]
+struct Side {
+    is_ready: bool,
+    /// Only `WouldBlock` clears readiness: the peer has closed, or a byte is urgent.
+    outlasts_short_transfers: bool,
+    /// How many events have come, so that a try clears only the readiness that it saw. Wraps.
+    events: u32,
+    waiters: Waiters,
+}
+
+struct Waiter {
+    key: u64,
+    waker: Waker,
+}
+
+/// What an operation knew of its direction when it was tried.
+#[derive(Clone, Copy)]
+pub(crate) struct Seen {
+    events: u32,
+    /// Only `WouldBlock` clears readiness.
+    pub(crate) outlasts_short_transfers: bool,
+    /// The runtime has ended.
+    pub(crate) is_gone: bool,
+}
+
+/// The calls that wait for one direction; or those that waited, to be woken when nothing is locked or borrowed.
+#[derive(Default)]
+pub(crate) struct Waiters {
+    /// Mostly it is the only one, and needs no memory of its own.
+    first: Option<Waiter>,
+    others: Vec<Waiter>,
 }
 
 impl Readiness {
     /// For a socket of which these directions may be tried before the first event.
     pub(crate) fn new(ready: &[Direction]) -> Arc<Readiness> {
-        let is_ready = [Direction::Read, Direction::Write]
-            .map(|side| ready.iter().any(|&direction| direction as usize == side as usize));
-        Arc::new(Readiness { sides: is_ready.map(Side::new), foreign: Mutex::new(None) })
+        let mut state = State::default();
+        ready.iter().for_each(|&direction| state.sides[direction as usize].is_ready = true);
+        Arc::new(Readiness { state: Mutex::new(state) })
     }
 
-    /// An event has come. Returns who waited for it.
-    #[inline]
-    pub(crate) fn set(&self, event: &Event) -> [Option<Waker>; 2] {
+    /// An event has come.
+    pub(crate) fn set(&self, event: &Event) -> [Waiters; 2] {
         let is_readable = event.is_readable() || event.is_read_closed() || event.is_error();
         let is_writable = event.is_writable() || event.is_write_closed() || event.is_error();
-        let read_is_sure = event.is_read_closed() || event.is_priority();
-        let sure = |is_sure: bool| if is_sure { SURE } else { 0 };
+        let read_outlasts = event.is_read_closed() || event.is_priority();
+        let [read, write] = &mut self.state.lock().sides;
         [
-            is_readable.then(|| self.raise(Direction::Read, sure(read_is_sure))).flatten(),
-            is_writable.then(|| self.raise(Direction::Write, sure(event.is_write_closed()))).flatten(),
+            if is_readable { read.set_ready(read_outlasts) } else { Waiters::default() },
+            if is_writable { write.set_ready(event.is_write_closed()) } else { Waiters::default() },
         ]
     }
 
-    /// The runtime has ended. Returns who waited.
-    pub(crate) fn set_gone(&self) -> [Option<Waker>; 2] {
-        [Direction::Read, Direction::Write].map(|direction| self.raise(direction, GONE))
+    /// The runtime has ended.
+    pub(crate) fn set_gone(&self) -> [Waiters; 2] {
+        let mut state = self.state.lock();
+        state.is_gone = true;
+        state.sides.each_mut().map(|side| side.set_ready(true))
     }
 
-    #[inline]
-    fn raise(&self, direction: Direction, flags: u32) -> Option<Waker> {
-        let waiter = self.sides[direction as usize].raise(flags);
-        self.waker_of(waiter, direction)
-    }
-
-    #[inline]
-    fn waker_of(&self, waiter: usize, direction: Direction) -> Option<Waker> {
-        match waiter {
-            NOBODY => None,
-            FOREIGN => self.take_foreign(direction),
-            id => Some(waker::new(Id::from_word(id))),
-        }
-    }
-
-    #[cold]
-    fn take_foreign(&self, direction: Direction) -> Option<Waker> {
-        self.foreign.lock().as_mut()?[direction as usize].take()
+    /// Whether the direction may be tried now.
+    pub(crate) fn look(&self, direction: Direction) -> Poll<Seen> {
+        self.state.lock().look(direction)
     }
 
     /// A try has left nothing of what was seen.
-    #[inline]
-    pub(crate) fn exhaust(&self, direction: Direction, seen: Seen) {
-        self.sides[direction as usize].exhaust(seen);
-    }
-
-    /// Waits until the direction may be tried, and says what there is then.
-    #[inline]
-    pub(crate) fn poll(&self, waker: &Waker, direction: Direction) -> Poll<Seen> {
-        match self.sides[direction as usize].look() {
-            Poll::Pending => self.wait(waker, direction),
-            ready => ready,
+    pub(crate) fn clear(&self, direction: Direction, seen: Seen) {
+        let side = &mut self.state.lock().sides[direction as usize];
+        if side.events == seen.events && !seen.is_gone {
+            side.is_ready = false;
         }
     }
+}
 
-    /// Waits for an event, unless it has come meanwhile.
-    #[inline(never)]
-    fn wait(&self, waker: &Waker, direction: Direction) -> Poll<Seen> {
+impl State {
+    fn look(&self, direction: Direction) -> Poll<Seen> {
         let side = &self.sides[direction as usize];
-        let Some(id) = waker::id_of(waker) else {
-            self.keep_foreign(waker, direction);
-            return side.look();
-        };
-        if side.exchange_waiter(id.word()) == FOREIGN {
-            drop(self.take_stale(direction)); // foreign code: nothing is locked
+        if !side.is_ready {
+            return Poll::Pending;
         }
-        let seen = side.look();
-        if seen.is_ready() {
-            side.wait_no_more(id.word());
-        }
-        seen
-    }
-
-    /// The table and the word are changed together: one without the other would be a waiter that nobody finds.
-    #[cold]
-    fn keep_foreign(&self, waker: &Waker, direction: Direction) {
-        let waker = waker.clone(); // foreign code: not under the lock
-        let stale = {
-            let mut foreign = self.foreign.lock();
-            self.sides[direction as usize].exchange_waiter(FOREIGN);
-            foreign.get_or_insert_default()[direction as usize].replace(waker)
-        };
-        drop(stale); // likewise
-    }
-
-    /// One of ours has taken the place of a foreign waker. Gives that, unless another has come meanwhile, or an event is about to take it.
-    #[cold]
-    fn take_stale(&self, direction: Direction) -> Option<Waker> {
-        let mut foreign = self.foreign.lock();
-        match self.sides[direction as usize].waiter() {
-            FOREIGN | NOBODY => None,
-            _ => foreign.as_mut()?[direction as usize].take(),
-        }
+        let outlasts_short_transfers = side.outlasts_short_transfers;
+        Poll::Ready(Seen { events: side.events, outlasts_short_transfers, is_gone: self.is_gone })
     }
 }
 
-/// One of our wakers.
-#[cfg(test)]
-fn ours(row: u32) -> Waker {
-    waker::new(Id::new(1, crate::id::Target::Task { row, generation: 1 }))
+impl Side {
+    /// Returns the calls that waited.
+    fn set_ready(&mut self, outlasts_short_transfers: bool) -> Waiters {
+        self.is_ready = true;
+        self.events = self.events.wrapping_add(1);
+        self.outlasts_short_transfers = outlasts_short_transfers;
+        mem::take(&mut self.waiters)
+    }
 }
 
-#[cfg(all(test, loom))]
-mod model {
-    use super::*;
-    use loom::sync::atomic::{AtomicUsize, Ordering};
-    use loom::sync::{Arc, Condvar, Mutex};
-    use loom::thread;
-
-    /// A socket, the bytes that the system has for it, and which tasks were woken.
-    struct World {
-        readiness: std::sync::Arc<Readiness>,
-        bytes: AtomicUsize,
-        woken: Mutex<[bool; 2]>,
-        wake: Condvar,
-    }
-
-    impl World {
-        fn new() -> Arc<World> {
-            Arc::new(World {
-                readiness: Readiness::new(&[]),
-                bytes: AtomicUsize::new(0),
-                woken: Mutex::new([false; 2]),
-                wake: Condvar::new(),
-            })
-        }
-
-        fn deliver(&self) {
-            self.bytes.fetch_add(1, Ordering::Release);
-            if let Some(waker) = self.readiness.raise(Direction::Read, 0) {
-                let woken = (0..2).find(|&task| waker.will_wake(&ours(task))).expect("one of the two waits");
-                self.woken.lock().unwrap()[woken as usize] = true;
-                self.wake.notify_all();
-            }
-        }
-
-        /// Polls until it has to wait. Gives how many bytes it read.
-        fn read(&self, task: u32) -> usize {
-            let mut read = 0;
-            while let Poll::Ready(seen) = self.readiness.poll(&ours(task), Direction::Read) {
-                read += self.bytes.swap(0, Ordering::Acquire);
-                self.readiness.exhaust(Direction::Read, seen);
-            }
-            read
-        }
-
-        /// loom reports a wait for ever.
-        fn wait(&self, task: u32) {
-            let mut woken = self.woken.lock().unwrap();
-            while !std::mem::take(&mut woken[task as usize]) {
-                woken = self.wake.wait(woken).unwrap();
-            }
-        }
-    }
-
-    fn check(world: impl Fn() + Sync + Send + 'static) {
-        let mut model = loom::model::Builder::new();
-        model.preemption_bound = Some(3);
-        model.check(world);
-    }
-
-    #[test]
-    fn no_event_is_lost_while_a_socket_is_read() {
-        check(|| {
-            let world = World::new();
-            let reader = world.clone();
-            let reader = thread::spawn(move || {
-                let mut read = reader.read(0);
-                while read < 3 {
-                    reader.wait(0);
-                    read += reader.read(0);
+impl Waiters {
+    /// Returns the waiter with the same key, if there was one.
+    fn add(&mut self, waiter: Waiter) -> Option<Waiter> {
+        match &mut self.first {
+            Some(first) if first.key != waiter.key => {
+                match self.others.iter_mut().find(|other| other.key == waiter.key) {
+                    Some(other) => Some(mem::replace(other, waiter)),
+                    None => {
+                        self.others.push(waiter);
+                        None
+                    }
                 }
-            });
-            (0..3).for_each(|_| world.deliver());
-            reader.join().unwrap();
-        });
+            }
+            first => first.replace(waiter),
+        }
     }
 
-    #[test]
-    fn who_has_not_to_wait_leaves_the_place_to_who_has() {
-        check(|| {
-            let world = World::new();
-            let [once, reader] = [world.clone(), world.clone()];
-            let once = thread::spawn(move || once.readiness.poll(&ours(0), Direction::Read).is_ready());
-            let reader = thread::spawn(move || reader.read(1));
-            world.deliver();
-            let was_ready = once.join().unwrap();
-            let has_read = reader.join().unwrap() == 1;
-            // Then the reader was the last to wait, and waits still, unless that event has woken it.
-            let was_woken = std::mem::take(&mut *world.woken.lock().unwrap())[1];
-            if was_ready && has_read && !was_woken {
-                world.deliver();
-                world.wait(1);
-            }
-        });
+    fn remove(&mut self, key: u64) -> Option<Waiter> {
+        if self.first.as_ref().is_some_and(|first| first.key == key) {
+            let next = self.others.pop();
+            return mem::replace(&mut self.first, next);
+        }
+        let index = self.others.iter().position(|other| other.key == key)?;
+        Some(self.others.swap_remove(index))
+    }
+
+    /// The call that has waited longest comes first.
+    pub(crate) fn into_wakers(mut self) -> impl Iterator<Item = Waker> {
+        if !self.others.is_empty() {
+            self.others.extend(self.first.take());
+            self.others.sort_unstable_by_key(|waiter| waiter.key);
+        }
+        self.first.into_iter().chain(self.others).map(|waiter| waiter.waker)
     }
 }
 
-#[cfg(all(test, not(loom)))]
+/// One call that may have to wait for one direction. Dropping it ends the wait.
+pub(crate) struct Wait<'a> {
+    readiness: &'a Readiness,
+    direction: Direction,
+    /// Its key, from its first wait on.
+    key: Option<u64>,
+    /// Whether its waker was left with the socket by the last poll.
+    is_waiting: bool,
+}
+
+impl<'a> Wait<'a> {
+    /// For a call of an async method.
+    pub(crate) fn new(readiness: &'a Readiness, direction: Direction) -> Wait<'a> {
+        Wait { readiness, direction, key: None, is_waiting: false }
+    }
+
+    /// For a poll function. The waker stays with the socket when this is dropped.
+    pub(crate) fn of_poll(readiness: &'a Readiness, direction: Direction) -> Wait<'a> {
+        Wait { readiness, direction, key: Some(POLL_KEY), is_waiting: false }
+    }
+
+    /// Whether the direction may be tried now. If not, the waker is woken by the next event.
+    pub(crate) fn poll(&mut self, waker: &Waker) -> Poll<Seen> {
+        let waker = waker::copy(waker); // foreign code: not under the lock
+        let mut state = self.readiness.state.lock();
+        let seen = state.look(self.direction);
+        self.is_waiting = seen.is_pending();
+        if seen.is_ready() {
+            drop(state);
+            let _ = waker::into_id(waker); // foreign code: nothing is locked
+            return seen;
+        }
+        let key = *self.key.get_or_insert_with(|| {
+            state.last_key += 1;
+            state.last_key
+        });
+        let stale = state.sides[self.direction as usize].waiters.add(Waiter { key, waker });
+        drop(state);
+        let _ = stale.map(|stale| waker::into_id(stale.waker)); // likewise
+        Poll::Pending
+    }
+
+    /// A try has left nothing of what was seen.
+    pub(crate) fn clear(&self, seen: Seen) {
+        self.readiness.clear(self.direction, seen);
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        let Some(key) = self.key.filter(|&key| self.is_waiting && key != POLL_KEY) else { return };
+        let left = self.readiness.state.lock().sides[self.direction as usize].waiters.remove(key);
+        drop(left); // foreign code: nothing is locked
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::OnceLock;
-    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Wake;
-    use std::thread;
 
-    /// A foreign waker, and what its destructor does.
-    struct Foreign(fn(&Readiness), OnceLock<Arc<Readiness>>);
+    /// A waker of another library, which polls that socket when it is dropped.
+    struct Foreign(Option<Arc<Readiness>>);
 
     impl Wake for Foreign {
         fn wake(self: Arc<Self>) {}
@@ -260,71 +255,94 @@ mod tests {
 
     impl Drop for Foreign {
         fn drop(&mut self) {
-            if let Some(readiness) = self.1.get() {
-                self.0(readiness);
+            let polled = self.0.take().map(|readiness| polls(&readiness, Waker::noop()));
+            assert!(polled.is_none_or(|seen| seen.is_pending()));
+        }
+    }
+
+    fn foreign() -> Waker {
+        Arc::new(Foreign(None)).into()
+    }
+
+    fn polls(readiness: &Readiness, waker: &Waker) -> Poll<Seen> {
+        Wait::of_poll(readiness, Direction::Read).poll(waker)
+    }
+
+    fn set_ready(readiness: &Readiness, outlasts_short_transfers: bool) -> Vec<Waker> {
+        let woken = readiness.state.lock().sides[0].set_ready(outlasts_short_transfers);
+        woken.into_wakers().collect()
+    }
+
+    #[test]
+    fn a_try_clears_only_the_readiness_that_it_saw() {
+        let readiness = Readiness::new(&[Direction::Read]);
+        let Poll::Ready(seen) = readiness.look(Direction::Read) else { panic!("it is ready from the start") };
+        set_ready(&readiness, false); // while the try goes on
+        readiness.clear(Direction::Read, seen);
+        let Poll::Ready(seen) = readiness.look(Direction::Read) else { panic!("an event was lost") };
+        readiness.clear(Direction::Read, seen);
+        assert!(readiness.look(Direction::Read).is_pending());
+        assert!(readiness.look(Direction::Write).is_pending());
+    }
+
+    #[test]
+    fn that_the_peer_has_closed_is_so_as_long_as_events_say_so_and_that_the_runtime_has_ended_for_ever() {
+        let readiness = Readiness::new(&[]);
+        let seen = |outlasts| {
+            set_ready(&readiness, outlasts);
+            match readiness.look(Direction::Read) {
+                Poll::Ready(seen) => (seen.outlasts_short_transfers, seen.is_gone),
+                Poll::Pending => unreachable!("an event has come"),
             }
-        }
-    }
-
-    fn foreign() -> (Waker, std::sync::Weak<Foreign>) {
-        let foreign = Arc::new(Foreign(|_| (), OnceLock::new()));
-        let weak = Arc::downgrade(&foreign);
-        (foreign.into(), weak)
-    }
-
-    fn waits(readiness: &Readiness, waker: &Waker) -> bool {
-        readiness.poll(waker, Direction::Read).is_pending()
-    }
-
-    #[test]
-    fn the_last_waker_is_woken_and_a_foreign_one_before_it_is_dropped_at_once() {
-        let readiness = Readiness::new(&[]);
-        let (first, is_alive) = foreign();
-        assert!(waits(&readiness, &first));
-        drop(first);
-        assert!(is_alive.upgrade().is_some());
-        assert!(waits(&readiness, &ours(1)));
-        assert!(is_alive.upgrade().is_none());
-        assert!(readiness.raise(Direction::Read, 0).is_some_and(|waker| waker.will_wake(&ours(1))));
-        assert!(readiness.raise(Direction::Read, 0).is_none());
-    }
-
-    #[test]
-    fn of_two_that_poll_at_once_one_is_woken() {
-        const TIMES: usize = 20_000;
-        for second in [ours(2), foreign().0] {
-            let sockets: Vec<_> = (0..TIMES).map(|_| Readiness::new(&[])).collect();
-            let earlier = foreign().0;
-            assert!(sockets.iter().all(|socket| waits(socket, &earlier)));
-            let turn = [const { AtomicUsize::new(0) }; 2];
-            thread::scope(|scope| {
-                for (me, waker) in [ours(1), second].into_iter().enumerate() {
-                    let (sockets, turn) = (&sockets, &turn);
-                    scope.spawn(move || {
-                        for (number, socket) in sockets.iter().enumerate() {
-                            turn[me].store(number + 1, Ordering::SeqCst);
-                            let mut spins = 0;
-                            while turn[1 - me].load(Ordering::SeqCst) <= number {
-                                spins += 1;
-                                if spins < 100 { std::hint::spin_loop() } else { thread::yield_now() }
-                            }
-                            assert!(waits(socket, &waker));
-                        }
-                    });
-                }
-            });
-            let lost = sockets.iter().filter(|socket| socket.raise(Direction::Read, 0).is_none()).count();
-            assert_eq!(lost, 0, "of {TIMES}");
+        };
+        assert_eq!(seen(true), (true, false));
+        assert_eq!(seen(false), (false, false));
+        readiness.set_gone();
+        for direction in [Direction::Read, Direction::Write] {
+            let Poll::Ready(seen) = readiness.look(direction) else { panic!("a wait would last for ever") };
+            assert!(seen.is_gone);
+            readiness.clear(direction, seen);
+            assert!(readiness.look(direction).is_ready());
         }
     }
 
     #[test]
-    fn a_destructor_of_a_waker_that_polls_the_socket_is_the_last_that_polled_it() {
+    fn of_several_polls_the_last_is_woken_and_the_waker_before_it_is_dropped_at_once() {
         let readiness = Readiness::new(&[]);
-        let polls = Foreign(|readiness| assert!(waits(readiness, &ours(3))), OnceLock::new());
-        assert!(polls.1.set(readiness.clone()).is_ok());
-        assert!(waits(&readiness, &Arc::new(polls).into()));
-        assert!(waits(&readiness, &foreign().0));
-        assert!(readiness.raise(Direction::Read, 0).is_some_and(|waker| waker.will_wake(&ours(3))));
+        let first = Arc::new(Foreign(None));
+        assert!(polls(&readiness, &first.clone().into()).is_pending());
+        assert_eq!(Arc::strong_count(&first), 2);
+        let last = foreign();
+        assert!(polls(&readiness, &last).is_pending());
+        assert_eq!(Arc::strong_count(&first), 1);
+        let woken = set_ready(&readiness, false);
+        assert!(woken.len() == 1 && woken[0].will_wake(&last));
+        assert!(set_ready(&readiness, false).is_empty());
+    }
+
+    #[test]
+    fn a_waker_may_poll_the_socket_when_it_is_dropped() {
+        let readiness = Readiness::new(&[]);
+        let waker = Arc::new(Foreign(Some(readiness.clone())));
+        assert!(polls(&readiness, &waker.into()).is_pending());
+        assert!(polls(&readiness, &foreign()).is_pending());
+        assert_eq!(set_ready(&readiness, false).len(), 1, "it was the last to poll");
+    }
+
+    #[test]
+    fn calls_are_woken_in_the_order_in_which_they_began_to_wait() {
+        let readiness = Readiness::new(&[]);
+        let wakers: Vec<Waker> = (0..5).map(|_| foreign()).collect();
+        let mut calls: Vec<_> = wakers.iter().map(|_| Wait::new(&readiness, Direction::Read)).collect();
+        for (call, waker) in calls.iter_mut().zip(&wakers) {
+            assert!(call.poll(waker).is_pending());
+        }
+        drop(calls.remove(1));
+        drop(calls.remove(0));
+        assert!(calls[1].poll(&wakers[3]).is_pending()); // it keeps its place
+        let woken = set_ready(&readiness, false);
+        let order: Vec<_> =
+            woken.iter().map(|waker| wakers.iter().position(|one| one.will_wake(waker)).unwrap()).collect();
+        assert_eq!(order, [2, 3, 4]);
     }
 }

@@ -42,6 +42,7 @@ use signal_hook::low_level::{pipe, unregister};
 use signal_hook::{SigId, flag};
 
 use crate::net::UnixStream;
+use crate::source::Direction;
 
 /// Waits for the next Ctrl-C ([`Signal::Interrupt`]), from the first poll on. Afterwards, or if it is dropped, Ctrl-C
 /// kills the process again, unless somebody else listens.
@@ -157,7 +158,10 @@ impl Signals {
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Signal>> {
         for listening in &self.listening {
-            if let Poll::Ready(result) = listening.bytes.source.poll_read(cx, &mut [0]) {
+            let source = &listening.bytes.source;
+            if let Poll::Ready(result) =
+                source.poll_read(cx, &mut source.poll_wait(Direction::Read), &mut [0])
+            {
                 return Poll::Ready(result.map(|_| listening.signal));
             }
         }

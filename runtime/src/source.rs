@@ -9,16 +9,20 @@ use std::task::{Context, Poll, ready};
 
 use mio::{Interest, Registry, Token};
 
-use crate::local::{self, Local};
+use crate::budget;
+use crate::local;
 use crate::mailbox::{self, Command, RuntimeId};
 pub(crate) use crate::readiness::Direction;
-use crate::readiness::Readiness;
-use crate::side::Seen;
+use crate::readiness::{Readiness, Wait};
+
+/// Whether a short transfer clears readiness. With epoll it may, because new data makes a new event. mio's other selectors
+/// report nothing more until an operation has answered `WouldBlock`.
+const SHORT_TRANSFER_CLEARS: bool = cfg!(all(target_os = "linux", not(mio_unsupported_force_poll_poll)));
 
 /// Which events a socket makes.
 #[cfg(not(target_os = "linux"))]
 const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
-/// With those for urgent bytes, where the end of a short read is taken for the end of the data.
+/// With those for urgent bytes, where a short read is taken for the end of the data.
 #[cfg(target_os = "linux")]
 const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
 
@@ -73,76 +77,82 @@ impl<S: mio::event::Source> Source<S> {
         Some(io)
     }
 
-    /// Tries `operation` when the direction is ready, and waits when it would block. Each result spends one unit
-    /// of the task's budget; when that is spent, it wakes itself and waits, so that others have their turn.
+    /// For one call of an async method. Any number of them may wait for a direction.
+    pub(crate) fn wait(&self, direction: Direction) -> Wait<'_> {
+        Wait::new(&self.readiness, direction)
+    }
+
+    /// For a poll function. Of several polls that wait for a direction, the last is woken.
+    pub(crate) fn poll_wait(&self, direction: Direction) -> Wait<'_> {
+        Wait::of_poll(&self.readiness, direction)
+    }
+
+    /// Tries `operation` when the direction is ready, and waits when it would block. Each result spends one unit of the budget.
     pub(crate) fn poll_io<R>(
         &self,
-        cx: &mut Context<'_>,
-        direction: Direction,
+        cx: &Context<'_>,
+        wait: &mut Wait<'_>,
         mut operation: impl FnMut(&S) -> io::Result<R>,
+        is_short: impl FnOnce(&R) -> bool,
     ) -> Poll<io::Result<R>> {
-        self.poll_transfer(cx, direction, |io| operation(io).map(|result| (result, false)))
-    }
-
-    /// As [`poll_io`](Source::poll_io), for an `operation` that also says whether it has left nothing for a
-    /// second one: the buffer was not filled, or not all of it was taken.
-    pub(crate) fn poll_transfer<R>(
-        &self,
-        cx: &mut Context<'_>,
-        direction: Direction,
-        mut operation: impl FnMut(&S) -> io::Result<(R, bool)>,
-    ) -> Poll<io::Result<R>> {
-        if local::with(Local::is_spent) {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
         loop {
-            let seen = ready!(self.readiness.poll(cx.waker(), direction));
-            if seen.is_gone() {
-                return Poll::Ready(Err(io::Error::other("the runtime of this socket has ended")));
+            let seen = ready!(wait.poll(cx.waker()));
+            if seen.is_gone {
+                return Poll::Ready(Err(runtime_is_gone()));
             }
-            match operation(self.io()) {
+            ready!(budget::poll(cx));
+            let result = operation(self.io());
+            match &result {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.readiness.exhaust(direction, seen);
+                    wait.clear(seen);
+                    continue;
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    local::with(|local| local.spend(1)); // a loop that tries again at once must not go on for ever
-                    return Poll::Ready(Err(error));
-                }
-                Ok((result, exhausted)) => {
-                    local::with(|local| local.spend(1));
-                    if exhausted && cfg!(target_os = "linux") && !seen.is_sure() {
-                        self.readiness.exhaust(direction, seen);
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) => {}
+                Ok(done) => {
+                    if SHORT_TRANSFER_CLEARS && !seen.outlasts_short_transfers && is_short(done) {
+                        wait.clear(seen);
                     }
-                    return Poll::Ready(Ok(result));
                 }
             }
+            budget::spend(); // for an error, too: a loop may try again at once
+            return Poll::Ready(result);
         }
     }
 
-    /// Awaits what [`poll_io`](Source::poll_io) polls for.
-    pub(crate) async fn try_when_ready<R>(
+    /// The same as a future, for an operation whose result says nothing of what is left.
+    pub(crate) async fn io_when_ready<R>(
         &self,
         direction: Direction,
         mut operation: impl FnMut(&S) -> io::Result<R>,
     ) -> io::Result<R> {
-        poll_fn(|cx| self.poll_io(cx, direction, &mut operation)).await
+        let mut wait = self.wait(direction);
+        poll_fn(|cx| self.poll_io(cx, &mut wait, &mut operation, |_| false)).await
     }
 
-    /// Waits for an event, without trying anything, and gives what there was to try then.
-    pub(crate) fn poll_event(&self, cx: &mut Context<'_>, direction: Direction) -> Poll<io::Result<Seen>> {
-        let seen = ready!(self.readiness.poll(cx.waker(), direction));
-        if seen.is_gone() {
-            return Poll::Ready(Err(io::Error::other("the runtime of this socket has ended")));
+    /// Tries `operation` once, if the direction is ready; else the answer is `WouldBlock`.
+    pub(crate) fn try_io<R>(
+        &self,
+        direction: Direction,
+        operation: impl FnOnce(&S) -> io::Result<R>,
+    ) -> io::Result<R> {
+        let Poll::Ready(seen) = self.readiness.look(direction) else {
+            return Err(io::ErrorKind::WouldBlock.into());
+        };
+        if seen.is_gone {
+            return Err(runtime_is_gone());
         }
-        Poll::Ready(Ok(seen))
+        let result = operation(self.io());
+        if result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+            self.readiness.clear(direction, seen);
+        }
+        result
     }
+}
 
-    /// The event that [`poll_event`](Source::poll_event) gave was not the one that is awaited: waits for the next.
-    pub(crate) fn await_another(&self, seen: Seen, direction: Direction) {
-        self.readiness.exhaust(direction, seen);
-    }
+#[cold]
+fn runtime_is_gone() -> io::Error {
+    io::Error::other("the runtime of this socket has ended")
 }
 
 impl<S: mio::event::Source> Drop for Source<S> {

@@ -8,7 +8,7 @@
 //! On the virtual clock more is known: when nothing is ready, no timer is set, no socket is open and no thread of the pool is at work,
 //! only another thread could still wake something. If none does for a while, all tasks are asleep for ever.
 //!
-//! Next: [`event_loop`](crate::event_loop), which asks.
+//! Next: [`budget`](crate::budget), which keeps one task from starving the others.
 
 use std::io::{self, Write};
 use std::time::Duration;

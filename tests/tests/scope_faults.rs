@@ -238,6 +238,7 @@ fn cancelling_a_scope_drops_every_child_there_is_and_the_body_goes_on_and_may_sp
         let given: Outcome<_> = scope(async |s| {
             s.cancel(); // there is none
             for round in 1..4 {
+                yield_now().await; // with a new budget
                 let waiting: Vec<_> = (0..50).map(|_| s.spawn(endless::<(), _>(&census))).collect();
                 yield_now().await;
                 let (control, unpolled) = child::<Outcome>();

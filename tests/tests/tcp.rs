@@ -642,27 +642,6 @@ fn a_reader_and_a_writer_of_one_stream_are_both_woken_and_one_may_go() {
     });
 }
 
-#[test]
-fn of_two_that_wait_for_one_direction_the_last_is_woken() {
-    finishes(|| {
-        run(async {
-            let (client, server) = pair().await;
-            let server = Arc::new(server);
-            let probes = [Probe::new(), Probe::new()];
-            let tasks = probes.each_ref().map(|probe| {
-                let server = server.clone();
-                spawn(probe.watch(async move { server.read(&mut [0; 10]).await.unwrap() }))
-            });
-            some_turns().await;
-            client.write_all(b"x").await.unwrap();
-            let [first, last] = tasks;
-            assert_eq!(last.await.unwrap(), 1);
-            assert!(!first.is_finished());
-            assert_eq!(probes.each_ref().map(Probe::polls), [1, 2]);
-        });
-    });
-}
-
 // ---- threads and runtimes
 
 #[test]

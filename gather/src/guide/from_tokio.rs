@@ -16,7 +16,7 @@
 //! | `Handle::spawn` from another thread | [`Handle::spawn`](crate::Handle::spawn) | it takes a closure that makes the future, which need not be `Send` |
 //! | `time::{sleep, sleep_until, timeout, interval}` | [`sleep`](crate::sleep()), [`sleep_until`](crate::sleep_until), [`timeout`](crate::timeout), [`interval`](crate::interval()) | instants are those of `std` |
 //! | `time::pause()` | [`Builder::virtual_clock`](crate::Builder::virtual_clock) | it also notices when nothing can ever happen again |
-//! | `task::yield_now()`, `coop` | [`yield_now()`](crate::yield_now()) | sockets and gathers have a budget, too |
+//! | `task::yield_now()`, `coop` | [`yield_now()`](crate::yield_now()) | sockets, timers, tasks and gathers have a budget, too |
 //! | `net::*` | [`net`](crate::net) | the methods take `&self`: there is no `split` |
 //! | `io::{AsyncRead, AsyncWrite}` | the same traits, with the feature `tokio-io` | `AsyncReadExt` and the codecs work on our sockets |
 //! | `sync::*` | `tokio::sync::*` | it needs no tokio runtime |

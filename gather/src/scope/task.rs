@@ -18,6 +18,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
 use gather_runtime::TaskError;
+use gather_runtime::group::poll_budget;
 use pin_project_lite::pin_project;
 
 use super::table::{AnyChild, Cancel};
@@ -195,7 +196,10 @@ impl<U> Future for ScopedTask<'_, U> {
                 return Poll::Pending;
             }
             Stage::Taken => panic!("a `ScopedTask` was polled after it had given its output"),
-            Stage::Finished | Stage::Cancelled => slot.stage.set(Stage::Taken),
+            Stage::Finished | Stage::Cancelled => {
+                ready!(poll_budget(cx));
+                slot.stage.set(Stage::Taken);
+            }
         }
         Poll::Ready(slot.output.take().ok_or_else(TaskError::cancelled))
     }

@@ -12,6 +12,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 use crate::net::TcpStream;
 #[cfg(unix)]
 use crate::net::UnixStream;
+use crate::source::Direction;
 
 macro_rules! futures_io {
     ($($stream:ty),*) => {$(
@@ -21,7 +22,7 @@ macro_rules! futures_io {
                 cx: &mut Context<'_>,
                 buffer: &mut [u8],
             ) -> Poll<io::Result<usize>> {
-                self.source.poll_read(cx, buffer)
+                self.source.poll_read(cx, &mut self.source.poll_wait(Direction::Read), buffer)
             }
 
             fn poll_read_vectored(
@@ -29,7 +30,7 @@ macro_rules! futures_io {
                 cx: &mut Context<'_>,
                 parts: &mut [IoSliceMut<'_>],
             ) -> Poll<io::Result<usize>> {
-                self.source.poll_read_vectored(cx, parts)
+                self.source.poll_read_vectored(cx, &mut self.source.poll_wait(Direction::Read), parts)
             }
         }
 
@@ -39,7 +40,7 @@ macro_rules! futures_io {
                 cx: &mut Context<'_>,
                 bytes: &[u8],
             ) -> Poll<io::Result<usize>> {
-                self.source.poll_write(cx, bytes)
+                self.source.poll_write(cx, &mut self.source.poll_wait(Direction::Write), bytes)
             }
 
             fn poll_write_vectored(
@@ -47,7 +48,7 @@ macro_rules! futures_io {
                 cx: &mut Context<'_>,
                 parts: &[IoSlice<'_>],
             ) -> Poll<io::Result<usize>> {
-                self.source.poll_write_vectored(cx, parts)
+                self.source.poll_write_vectored(cx, &mut self.source.poll_wait(Direction::Write), parts)
             }
 
             fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -11,16 +11,14 @@ mod polled;
 #[cfg(feature = "tokio-io")]
 mod tokio_io;
 
-#[cfg(any(feature = "tokio-io", feature = "hyper"))]
-pub(crate) use buffer::with_buffer;
+pub(crate) use buffer::{BUFFER_SIZE, with_buffer};
 
-/// A buffer for reads whose destination is not initialised.
-#[cfg(any(feature = "tokio-io", feature = "hyper"))]
+/// A buffer for reads whose destination is not initialised, and for writes of several parts.
 mod buffer {
     use std::cell::RefCell;
 
     /// Enough for the largest record of TLS; a read of more takes more than one call.
-    const SIZE: usize = 16 * 1024;
+    pub(crate) const BUFFER_SIZE: usize = 16 * 1024;
 
     thread_local! {
         static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -29,7 +27,7 @@ mod buffer {
     /// Lends the thread's buffer, as much of it as there is `room` for elsewhere. It is taken out meanwhile: `f` may run
     /// foreign code (a waker's) that needs one too.
     pub(crate) fn with_buffer<R>(room: usize, f: impl FnOnce(&mut [u8]) -> R) -> R {
-        let length = room.min(SIZE);
+        let length = room.min(BUFFER_SIZE);
         let mut buffer = BUFFER.take();
         if buffer.len() < length {
             buffer.reserve_exact(length - buffer.len());

@@ -13,7 +13,8 @@ macro_rules! read_and_write {
                 #[allow(unused_mut, reason = "hyper's buffer is a value, tokio's a reference")]
                 mut buffer: $buffer,
             ) -> std::task::Poll<std::io::Result<()>> {
-                self.source.poll_read_with(cx, buffer.remaining(), |bytes| buffer.put_slice(bytes))
+                let wait = &mut self.source.poll_wait(crate::source::Direction::Read);
+                self.source.poll_read_with(cx, wait, buffer.remaining(), |bytes| buffer.put_slice(bytes))
             }
         }
 
@@ -23,7 +24,7 @@ macro_rules! read_and_write {
                 cx: &mut std::task::Context<'_>,
                 bytes: &[u8],
             ) -> std::task::Poll<std::io::Result<usize>> {
-                self.source.poll_write(cx, bytes)
+                self.source.poll_write(cx, &mut self.source.poll_wait(crate::source::Direction::Write), bytes)
             }
 
             fn poll_write_vectored(
@@ -31,7 +32,7 @@ macro_rules! read_and_write {
                 cx: &mut std::task::Context<'_>,
                 parts: &[std::io::IoSlice<'_>],
             ) -> std::task::Poll<std::io::Result<usize>> {
-                self.source.poll_write_vectored(cx, parts)
+                self.source.poll_write_vectored(cx, &mut self.source.poll_wait(crate::source::Direction::Write), parts)
             }
 
             fn is_write_vectored(&self) -> bool {

@@ -16,11 +16,13 @@ use std::panic::Location;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use crate::budget;
 use crate::id::{Id, MAX_CHILDREN, Target};
 use crate::local::{self, Local};
 use crate::mailbox::{self, Command, RuntimeId};
 use crate::waker;
 
+pub use crate::budget::{poll_budget, without_budget};
 pub use crate::trace::Span;
 pub(crate) use queue::ChildFacts;
 use queue::Queue;
@@ -138,6 +140,7 @@ impl Group {
             };
             let target = Target::Child { group: self.row, child: 0, generation: 0 };
             let first = Id::new(self.runtime.number(), target);
+            let _budget_before = budget::of_group(local, cx.waker());
             let mut polling = Polling { local, group: self, queue, parent: cx.waker(), first };
             polling.group.span.enter(|| f(&mut polling, first_generation))
         });
@@ -282,14 +285,14 @@ impl Polling<'_> {
     /// a socket. Do at least one step in each poll, however little is left.
     #[inline]
     pub fn budget(&self) -> u32 {
-        self.local.budget()
+        self.local.budget.left()
     }
 
     /// Takes units of the budget, and says whether something is left. When nothing is, end the poll with
     /// [`wait(true, ..)`](Polling::wait), so that others have their turn.
     #[inline]
     pub fn spend(&self, units: u32) -> bool {
-        self.local.spend(units)
+        self.local.budget.spend(units)
     }
 
     /// The context of the parent.

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use super::methods::{hops, socket};
 use super::resolve::resolve;
 use super::{TcpStream, ToSocketAddrs};
+use crate::readiness::Wait;
 use crate::source::{Direction, Source};
 
 /// A socket that accepts TCP connections. Dropping it closes it.
@@ -34,7 +35,7 @@ pub struct TcpListener {
     source: Source<mio::net::TcpListener>,
 }
 
-socket!(TcpListener, mio::net::TcpListener, std::net::TcpListener, SocketAddr, ready: []);
+socket!(TcpListener, mio::net::TcpListener, std::net::TcpListener, SocketAddr, ready: [], try_io: call);
 hops!(TcpListener);
 
 impl TcpListener {
@@ -53,8 +54,7 @@ impl TcpListener {
 
     /// Waits for the next connection. Dropping the future loses no connection.
     ///
-    /// One task or child of a gather at a time may wait here: if two do, the one that was polled last is woken, and the
-    /// other waits for ever.
+    /// Any number of tasks may wait here. A connection wakes all of them, and the first to be polled takes it.
     ///
     /// # Errors
     ///
@@ -68,18 +68,32 @@ impl TcpListener {
     /// the next one is taken. Other errors about one connection (`EPROTO`, `EPERM`) are given, and that connection is
     /// gone; so is one that was accepted and that the system does not let be registered.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        poll_fn(|cx| self.poll_accept(cx)).await
+        let mut wait = self.source.wait(Direction::Read);
+        poll_fn(|cx| self.poll_accept_with(cx, &mut wait)).await
     }
 
-    /// Polls for the next connection, as [`accept`](TcpListener::accept) does.
+    /// Polls for the next connection, as [`accept`](TcpListener::accept) does. Of several polls the last is woken.
     ///
     /// # Errors
     ///
     /// As `accept`.
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        let (stream, address) = ready!(poll_accept(&self.source, cx, |listener| listener.accept()))?;
+        self.poll_accept_with(cx, &mut self.source.poll_wait(Direction::Read))
+    }
+
+    fn poll_accept_with(
+        &self,
+        cx: &mut Context<'_>,
+        wait: &mut Wait<'_>,
+    ) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        let (stream, address) = ready!(poll_accept(&self.source, cx, wait, |listener| listener.accept()))?;
         Poll::Ready(TcpStream::register(stream).map(|stream| (stream, address)))
     }
+}
+
+/// The `try_io` of listeners, for which mio has none.
+pub(super) fn call<S, R>(_: &S, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+    f()
 }
 
 /// Tries each address in turn. The error is that of the last.
@@ -101,10 +115,11 @@ pub(super) async fn first_that_works<S>(
 pub(super) fn poll_accept<S: mio::event::Source, C>(
     source: &Source<S>,
     cx: &mut Context<'_>,
+    wait: &mut Wait<'_>,
     mut accept: impl FnMut(&S) -> io::Result<C>,
 ) -> Poll<io::Result<C>> {
     loop {
-        match ready!(source.poll_io(cx, Direction::Read, &mut accept)) {
+        match ready!(source.poll_io(cx, wait, &mut accept, |_| false)) {
             Err(error) if is_gone(error.kind()) => {} // it is out of the queue; and it has spent its unit of the budget
             result => return Poll::Ready(result),
         }
@@ -140,7 +155,8 @@ mod tests {
         let mut results = Vec::new();
         while results.last() != Some(&Ok(())) {
             let accepted = poll_fn(|cx| {
-                poll_accept(&listener.source, cx, |listener| match left.next() {
+                let wait = &mut listener.source.poll_wait(Direction::Read);
+                poll_accept(&listener.source, cx, wait, |listener| match left.next() {
                     Some(kind) => Err((*kind).into()),
                     None => listener.accept(),
                 })

@@ -1,8 +1,14 @@
 //! Sockets.
 //!
-//! They are `Send + Sync`, as the ecosystem's protocol libraries ask, and their methods take `&self`, so reading and
-//! writing can go on at once, from two children of one gather. One task or child of a gather at a
-//! time may wait in each direction: the one that was polled last is woken, and one before it waits for ever.
+//! They are `Send + Sync`, as the ecosystem's protocol libraries ask, and their methods take `&self`: any number of tasks
+//! and children of gathers may read, write, accept or receive at once. An event wakes every call that waits for it, first the
+//! one that has waited longest, and those that find nothing left go on waiting.
+//!
+//! The poll functions (`poll_accept`, and those of the traits below) keep one waker for each direction, as is the
+//! custom: of several polls the last is woken.
+//!
+//! For a single attempt that never waits there are `try_read`, `try_write`, `try_send`, `try_recv` and `try_io`, with
+//! `readable` and `writable` to wait before the next one.
 //!
 //! | | listens | connects | datagrams |
 //! |---|---|---|---|
@@ -16,12 +22,15 @@
 //!
 //! Next: [`resolve`].
 
+use crate::source::Direction;
+
 pub(crate) mod bytes;
 mod connect;
 mod listener;
 mod methods;
 mod resolve;
 mod stream;
+mod transfers;
 mod udp;
 #[cfg(unix)]
 mod unix;
@@ -34,3 +43,14 @@ pub use stream::TcpStream;
 pub use udp::UdpSocket;
 #[cfg(unix)]
 pub use unix::{UnixDatagram, UnixListener, UnixStream};
+
+/// What [`try_io`](TcpStream::try_io) is about to do with a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interest(Direction);
+
+impl Interest {
+    /// It reads, receives or accepts.
+    pub const READABLE: Interest = Interest(Direction::Read);
+    /// It writes or sends.
+    pub const WRITABLE: Interest = Interest(Direction::Write);
+}

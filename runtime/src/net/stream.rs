@@ -2,20 +2,19 @@
 //!
 //! Next: [`connect`](super::connect).
 
-use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 
-use super::methods::{hops, socket, stream};
+use super::methods::{hops, socket};
 use super::resolve::resolve;
+use super::transfers::stream;
 use super::{ToSocketAddrs, connect};
 use crate::source::{Direction, Source};
 
 /// A TCP connection. Dropping it closes it.
 ///
 /// Its methods take `&self`: to read and write at once, use it from two children of one gather, or put it in an
-/// `Arc` for two tasks. But only one of them may wait to read, and one to write: the one that was polled last is woken,
-/// and one before it waits for ever.
+/// `Arc` for two tasks.
 ///
 /// With the features `futures-io` (default), `tokio-io` and `hyper` it has the read and write traits of those
 /// libraries, and so has `&TcpStream`: two references are the two halves.
@@ -31,7 +30,7 @@ pub struct TcpStream {
 }
 
 // One that is connected is tried before the first event: often there is data already.
-socket!(TcpStream, mio::net::TcpStream, std::net::TcpStream, SocketAddr, ready: [Direction::Read, Direction::Write]);
+socket!(TcpStream, mio::net::TcpStream, std::net::TcpStream, SocketAddr, ready: [Direction::Read, Direction::Write], try_io: mio::net::TcpStream::try_io);
 stream!(TcpStream, SocketAddr);
 hops!(TcpStream);
 
@@ -58,20 +57,12 @@ impl TcpStream {
 
     pub(super) async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
         let stream = TcpStream { source: Source::new(mio::net::TcpStream::connect(address)?, &[])? };
-        loop {
-            let seen = poll_fn(|cx| stream.source.poll_event(cx, Direction::Write)).await?;
-            // Writable is said of a connection that failed, too, and may be said too early. But only one that was made
-            // has an address at its other end; the question after an error is for those that have none.
-            let Err(unconnected) = stream.peer_addr() else { break };
-            if let Some(error) = stream.take_error()? {
-                return Err(error);
-            }
-            if unconnected.kind() != io::ErrorKind::NotConnected {
-                return Err(unconnected);
-            }
-            stream.source.await_another(seen, Direction::Write);
+        stream.source.io_when_ready(Direction::Write, |_| Ok(())).await?;
+        // A connection that failed is writable, too.
+        match stream.take_error()? {
+            Some(error) => Err(error),
+            None => Ok(stream),
         }
-        Ok(stream)
     }
 
     /// Reads what there is and leaves it there for the next read.
@@ -83,7 +74,7 @@ impl TcpStream {
         if buffer.is_empty() {
             return Ok(0);
         }
-        self.source.try_when_ready(Direction::Read, |stream| stream.peek(buffer)).await
+        self.source.io_when_ready(Direction::Read, |stream| stream.peek(buffer)).await
     }
 
     /// Whether small writes are sent at once (`TCP_NODELAY`).

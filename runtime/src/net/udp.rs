@@ -8,15 +8,15 @@ use std::task::{Context, Poll};
 
 use super::ToSocketAddrs;
 use super::listener::first_that_works;
-use super::methods::{datagrams, hops, socket};
+use super::methods::{hops, socket};
 use super::resolve::resolve;
+use super::transfers::datagrams;
 use crate::source::{Direction, Source};
 
 /// A socket that sends and receives datagrams over UDP. Dropping it closes it.
 ///
-/// Its methods take `&self`, and one task or child of a gather at a time may wait to receive, and one to send, as
-/// with a [`TcpStream`](super::TcpStream). A datagram comes whole or not at all: one may be lost on the way, come
-/// twice, or come before one that was sent earlier.
+/// Its methods take `&self`: any number of tasks may send and receive at once. A datagram comes whole or not at all: one
+/// may be lost on the way, come twice, or come before one that was sent earlier.
 ///
 /// ```
 /// use gather_runtime::net::UdpSocket;
@@ -41,7 +41,7 @@ pub struct UdpSocket {
 }
 
 // Nearly always there is room to send.
-socket!(UdpSocket, mio::net::UdpSocket, std::net::UdpSocket, SocketAddr, ready: [Direction::Read, Direction::Write]);
+socket!(UdpSocket, mio::net::UdpSocket, std::net::UdpSocket, SocketAddr, ready: [Direction::Read, Direction::Write], try_io: mio::net::UdpSocket::try_io);
 datagrams!(UdpSocket, SocketAddr);
 hops!(UdpSocket);
 
@@ -77,12 +77,20 @@ impl UdpSocket {
     /// What the system says: such as that the datagram is too long. The socket stays usable.
     pub async fn send_to(&self, datagram: &[u8], address: impl ToSocketAddrs) -> io::Result<usize> {
         let address = resolve(address).await?[0];
-        self.source.try_when_ready(Direction::Write, |socket| socket.send_to(datagram, address)).await
+        self.source.io_when_ready(Direction::Write, |socket| socket.send_to(datagram, address)).await
+    }
+
+    /// As [`send_to`](UdpSocket::send_to) without waiting, and for one address.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if the system has no room for it: [`writable`](UdpSocket::writable) waits for that. Else as `send_to`.
+    pub fn try_send_to(&self, datagram: &[u8], address: SocketAddr) -> io::Result<usize> {
+        self.source.try_io(Direction::Write, |socket| socket.send_to(datagram, address))
     }
 
     /// As [`recv_from`](UdpSocket::recv_from), for futures that are written by hand. If it is pending it has put nothing
-    /// into the buffer, and wakes the task of the last poll that waited to receive, by whatever method: one task at a
-    /// time.
+    /// into the buffer. Of several polls the last is woken.
     ///
     /// # Errors
     ///
@@ -108,12 +116,12 @@ impl UdpSocket {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<(usize, SocketAddr)>> {
-        self.source.poll_io(cx, Direction::Read, |socket| socket.recv_from(buffer))
+        let wait = &mut self.source.poll_wait(Direction::Read);
+        self.source.poll_io(cx, wait, |socket| socket.recv_from(buffer), |_| false)
     }
 
-    /// As [`send_to`](UdpSocket::send_to), for futures that are written by hand. If it is pending it has sent nothing, and
-    /// wakes the task of the last poll that waited to send, by whatever method: one task at a time. (An example stands
-    /// at [`poll_recv_from`](UdpSocket::poll_recv_from).)
+    /// As [`send_to`](UdpSocket::send_to), for futures that are written by hand. If it is pending it has sent nothing. Of
+    /// several polls the last is woken. (An example stands at [`poll_recv_from`](UdpSocket::poll_recv_from).)
     ///
     /// # Errors
     ///
@@ -124,7 +132,8 @@ impl UdpSocket {
         datagram: &[u8],
         address: SocketAddr,
     ) -> Poll<io::Result<usize>> {
-        self.source.poll_io(cx, Direction::Write, |socket| socket.send_to(datagram, address))
+        let wait = &mut self.source.poll_wait(Direction::Write);
+        self.source.poll_io(cx, wait, |socket| socket.send_to(datagram, address), |_| false)
     }
 
     /// Waits until [`poll_send_to`](UdpSocket::poll_send_to) is worth a try, and sends nothing. That may be pending all the
@@ -134,7 +143,8 @@ impl UdpSocket {
     ///
     /// That the socket's runtime has ended.
     pub fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.source.poll_io(cx, Direction::Write, |_| Ok(()))
+        let wait = &mut self.source.poll_wait(Direction::Write);
+        self.source.poll_io(cx, wait, |_| Ok(()), |_| false)
     }
 
     /// As [`recv`](UdpSocket::recv), and leaves the datagram there for the next call.
@@ -143,7 +153,7 @@ impl UdpSocket {
     ///
     /// As [`recv`](UdpSocket::recv).
     pub async fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.source.try_when_ready(Direction::Read, |socket| socket.peek(buffer)).await
+        self.source.io_when_ready(Direction::Read, |socket| socket.peek(buffer)).await
     }
 
     /// As [`recv_from`](UdpSocket::recv_from), and leaves the datagram there for the next call.
@@ -152,7 +162,7 @@ impl UdpSocket {
     ///
     /// As [`recv`](UdpSocket::recv).
     pub async fn peek_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.source.try_when_ready(Direction::Read, |socket| socket.peek_from(buffer)).await
+        self.source.io_when_ready(Direction::Read, |socket| socket.peek_from(buffer)).await
     }
 
     /// Whether it may send to a broadcast address (`SO_BROADCAST`).

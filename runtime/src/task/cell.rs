@@ -14,6 +14,7 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use super::error::TaskError;
+use crate::budget::without_budget;
 use crate::contain::contain;
 use crate::trace::Span;
 
@@ -59,13 +60,13 @@ impl<F: Future + 'static> Erased for Cell<F> {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(output) => output,
             };
-            self.set(Cell::Output { output: Some(Ok(output)) });
+            without_budget(|| self.set(Cell::Output { output: Some(Ok(output)) }));
             Poll::Ready(())
         }));
         result.unwrap_or_else(|payload| {
             let failed = Cell::Output { output: Some(Err(TaskError::panic(payload))) };
             // The future's destructor may panic too; the first panic is the one that counts.
-            contain(|| self.set(failed));
+            contain(|| without_budget(|| self.set(failed)));
             Poll::Ready(())
         })
     }

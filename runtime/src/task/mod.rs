@@ -33,5 +33,5 @@ pub(crate) use handle::spawn_from;
 pub use handle::{Canceller, Task, spawn, try_spawn};
 pub use reference::TaskId;
 pub(crate) use row::{Key, Row, Stage};
-pub(crate) use run::{BUDGET, Discarded};
+pub(crate) use run::Discarded;
 pub(crate) use table::Tasks;

@@ -9,6 +9,7 @@ use super::cell::{AnyTask, NoOutput};
 use super::error::TaskError;
 use super::row::{Key, Leftover, NOWHERE};
 use super::table::Tasks;
+use crate::budget;
 use crate::local::{self, Local};
 use crate::mailbox::{self, Command, RuntimeId};
 use crate::waker;
@@ -45,8 +46,8 @@ impl Reference {
     #[inline(never)]
     pub(super) fn poll_over(&self, cx: &Context<'_>) -> Option<AnyTask> {
         let polled = local::with_home(self.runtime, |local| match waker::id_of(cx.waker()) {
-            Some(id) => self.poll_over_with(local, waker::new(id)),
-            None => self.poll_over_foreign(local, cx.waker()),
+            Some(id) => self.poll_over_with(local, cx, waker::new(id)),
+            None => self.poll_over_foreign(local, cx),
         });
         polled.unwrap_or_else(|| Some(not_at_home(self.runtime)))
     }
@@ -54,12 +55,12 @@ impl Reference {
     /// A foreign waker runs foreign code when it is cloned or dropped, which may even end this task: so it is cloned before
     /// anything is looked at, and dropped after.
     #[cold]
-    fn poll_over_foreign(&self, local: &Local, waker: &Waker) -> Option<AnyTask> {
-        self.poll_over_with(local, waker.clone())
+    fn poll_over_foreign(&self, local: &Local, cx: &Context<'_>) -> Option<AnyTask> {
+        self.poll_over_with(local, cx, cx.waker().clone())
     }
 
     #[inline(always)]
-    fn poll_over_with(&self, local: &Local, waker: Waker) -> Option<AnyTask> {
+    fn poll_over_with(&self, local: &Local, cx: &Context<'_>, waker: Waker) -> Option<AnyTask> {
         let mut tasks = local.tasks.borrow_mut();
         if let Some(awaiter) = tasks.awaiter_mut(self.key) {
             let stale = awaiter.replace(waker);
@@ -67,9 +68,13 @@ impl Reference {
             let _ = stale.map(waker::into_id);
             return None;
         }
-        let task = tasks.finish(self.key);
         drop(tasks);
         let _ = waker::into_id(waker);
+        if budget::poll(cx).is_pending() {
+            return None;
+        }
+        local.budget.spend(1);
+        let task = local.tasks.borrow_mut().finish(self.key);
         Some(task.unwrap_or_else(NoOutput::boxed))
     }
 

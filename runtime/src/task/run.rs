@@ -13,16 +13,11 @@ use std::task::{Context, Poll};
 use super::cell::AnyTask;
 use super::row::{Key, Leftover};
 use super::table::Tasks;
+use crate::budget::{BUDGET, UNLIMITED, without_budget};
 use crate::contain::contain;
 use crate::id::{Id, Target, task_generation};
 use crate::local::Local;
 use crate::waker;
-
-/// Units of work (polls of a task or of a gather's child, operations on a socket) that one poll of a task may
-/// do before it is to let others have their turn. A fairly arbitrary number: enough to make the turn of the loop
-/// (about 20 ns) vanish in a gather of ready children, and few enough that a turn with short polls takes
-/// microseconds.
-pub(crate) const BUDGET: u32 = 128;
 
 /// The tasks that wait to be dropped while one is being dropped.
 pub(crate) struct Discarded {
@@ -50,11 +45,11 @@ impl Discarded {
         if self.busy.replace(true) {
             return self.waiting.borrow_mut().push(task);
         }
-        contain(|| drop(task));
+        contain(|| without_budget(|| drop(task)));
         for _ in 0..MOST_IN_A_ROW {
             let next = self.waiting.borrow_mut().pop(); // the borrow ends before the task is dropped
             match next {
-                Some(task) => contain(|| drop(task)),
+                Some(task) => contain(|| without_budget(|| drop(task))),
                 None => break,
             }
         }
@@ -91,14 +86,14 @@ impl Local {
         while work < most {
             let Some((key, task)) = self.next_task(&mut tasks) else { break };
             drop(tasks);
-            let (task, finished) = self.poll_task(key, task);
+            let (task, finished, spent) = self.poll_task(key, task);
             tasks = self.tasks.borrow_mut();
             if let Some(leftover) = self.settle(&mut tasks, key, task, finished) {
                 drop(tasks);
                 self.clear_away(leftover);
                 tasks = self.tasks.borrow_mut();
             }
-            work += 1 + BUDGET - self.budget();
+            work += 1 + spent;
         }
         work
     }
@@ -126,16 +121,18 @@ impl Local {
         tasks.next_ready(head)
     }
 
-    /// Polls a task. Says whether it is finished.
+    /// Polls a task. Says whether it is finished, and how much of its budget it has spent.
     #[inline(always)]
-    fn poll_task(&self, key: Key, mut task: AnyTask) -> (AnyTask, bool) {
+    fn poll_task(&self, key: Key, mut task: AnyTask) -> (AnyTask, bool, u32) {
         let target = Target::Task { row: key.row, generation: task_generation(key.serial) };
         // Its drop would do nothing, through a call.
         let waker = ManuallyDrop::new(waker::new(Id::new(self.id().number(), target)));
         self.counters.polls.add(1);
-        self.set_budget(BUDGET);
-        let poll: Poll<()> = task.as_mut().poll(&mut Context::from_waker(&waker));
-        (task, poll.is_ready())
+        self.budget.set(BUDGET);
+        let poll: Poll<()> = task.as_mut().poll(&mut Context::from_waker(&waker)); // a panic ends in there
+        let spent = BUDGET - self.budget.left();
+        self.budget.set(UNLIMITED);
+        (task, poll.is_ready(), spent)
     }
 
     /// Drops and wakes what a task left.

@@ -5,9 +5,10 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
+use crate::budget;
 use crate::local::{self, Local};
 use crate::mailbox::{self, Command, RuntimeId};
 use crate::waker;
@@ -123,7 +124,12 @@ impl Future for Sleep {
             }
             self.poll_timer(local, waker)
         });
-        if over { Poll::Ready(()) } else { Poll::Pending }
+        if !over {
+            return Poll::Pending;
+        }
+        ready!(budget::poll(cx));
+        budget::spend();
+        Poll::Ready(())
     }
 }
 

@@ -7,14 +7,15 @@ use std::net::Shutdown;
 use std::os::unix::net::SocketAddr;
 use std::path::Path;
 
-use super::super::methods::{datagrams, socket};
+use super::super::methods::socket;
+use super::super::transfers::datagrams;
 use super::until_room;
 use crate::source::{Direction, Source};
 
 /// A Unix socket that sends and receives datagrams: none is lost, and they come in the order in which they were sent.
 /// Dropping it closes it, and leaves its path where it is.
 ///
-/// Its methods take `&self`, and one task or child of a gather at a time may wait to receive, and one to send.
+/// Its methods take `&self`: any number of tasks may send and receive at once.
 ///
 /// ```
 /// use gather_runtime::net::UnixDatagram;
@@ -32,7 +33,7 @@ pub struct UnixDatagram {
     source: Source<mio::net::UnixDatagram>,
 }
 
-socket!(UnixDatagram, mio::net::UnixDatagram, std::os::unix::net::UnixDatagram, SocketAddr, ready: [Direction::Read, Direction::Write]);
+socket!(UnixDatagram, mio::net::UnixDatagram, std::os::unix::net::UnixDatagram, SocketAddr, ready: [Direction::Read, Direction::Write], try_io: mio::net::UnixDatagram::try_io);
 datagrams!(UnixDatagram, SocketAddr);
 
 impl UnixDatagram {
@@ -102,8 +103,18 @@ impl UnixDatagram {
     /// If it has to wait and this thread runs no runtime.
     pub async fn send_to(&self, datagram: &[u8], path: impl AsRef<Path>) -> io::Result<usize> {
         let path = path.as_ref();
-        self.source.try_when_ready(Direction::Write, |_| Ok(())).await?; // spends its unit of the budget
+        self.source.io_when_ready(Direction::Write, |_| Ok(())).await?; // spends its unit of the budget
         until_room(|| self.source.io().send_to(datagram, path)).await
+    }
+
+    /// Sends a datagram to the socket at `path` without waiting, and returns its length.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if there is no room in this socket or in the receiver's queue, for which no event is made: see
+    /// [`send_to`](UnixDatagram::send_to). Else as that.
+    pub fn try_send_to(&self, datagram: &[u8], path: impl AsRef<Path>) -> io::Result<usize> {
+        self.source.io().send_to(datagram, path)
     }
 
     /// Ends one or both directions.

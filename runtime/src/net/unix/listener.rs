@@ -11,7 +11,8 @@ use std::task::{Context, Poll, ready};
 use super::super::listener::poll_accept;
 use super::super::methods::socket;
 use super::UnixStream;
-use crate::source::Source;
+use crate::readiness::Wait;
+use crate::source::{Direction, Source};
 
 /// A socket that accepts Unix connections. Dropping it closes it, and leaves its path where it is.
 ///
@@ -35,7 +36,7 @@ pub struct UnixListener {
     source: Source<mio::net::UnixListener>,
 }
 
-socket!(UnixListener, mio::net::UnixListener, std::os::unix::net::UnixListener, SocketAddr, ready: []);
+socket!(UnixListener, mio::net::UnixListener, std::os::unix::net::UnixListener, SocketAddr, ready: [], try_io: super::super::listener::call);
 
 impl UnixListener {
     /// Makes `path` and listens on it.
@@ -52,23 +53,32 @@ impl UnixListener {
     }
 
     /// Waits for the next connection, and gives it with the path of its client, which mostly has none. Dropping the
-    /// future loses no connection. One task or child of a gather at a time may wait here.
+    /// future loses no connection. Any number of tasks may wait here.
     ///
     /// # Errors
     ///
     /// As [`TcpListener::accept`](crate::TcpListener::accept): the listener stays usable, and what could not be
     /// accepted for want of descriptors stays in the queue for the next call.
     pub async fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
-        poll_fn(|cx| self.poll_accept(cx)).await
+        let mut wait = self.source.wait(Direction::Read);
+        poll_fn(|cx| self.poll_accept_with(cx, &mut wait)).await
     }
 
-    /// Polls for the next connection, as [`accept`](UnixListener::accept) does.
+    /// Polls for the next connection, as [`accept`](UnixListener::accept) does. Of several polls the last is woken.
     ///
     /// # Errors
     ///
     /// As `accept`.
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(UnixStream, SocketAddr)>> {
-        let (stream, address) = ready!(poll_accept(&self.source, cx, |listener| listener.accept()))?;
+        self.poll_accept_with(cx, &mut self.source.poll_wait(Direction::Read))
+    }
+
+    fn poll_accept_with(
+        &self,
+        cx: &mut Context<'_>,
+        wait: &mut Wait<'_>,
+    ) -> Poll<io::Result<(UnixStream, SocketAddr)>> {
+        let (stream, address) = ready!(poll_accept(&self.source, cx, wait, |listener| listener.accept()))?;
         Poll::Ready(UnixStream::register(stream).map(|stream| (stream, address)))
     }
 }

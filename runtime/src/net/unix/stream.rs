@@ -6,14 +6,15 @@ use std::io;
 use std::os::unix::net::SocketAddr;
 use std::path::Path;
 
-use super::super::methods::{socket, stream};
+use super::super::methods::socket;
+use super::super::transfers::stream;
 use super::until_room;
 use crate::source::{Direction, Source};
 
 /// A Unix connection: a stream of bytes between two processes of one machine, or within one. Dropping it closes it.
 ///
-/// What is said of [`TcpStream`](crate::TcpStream) holds here, too: its methods take `&self`, one may wait to read
-/// and one to write, and it has the traits of the features, as has `&UnixStream`.
+/// As with [`TcpStream`](crate::TcpStream), its methods take `&self`, and it has the traits of the features, as has
+/// `&UnixStream`.
 ///
 /// ```
 /// use gather_runtime::net::UnixStream;
@@ -32,7 +33,7 @@ pub struct UnixStream {
     pub(crate) source: Source<mio::net::UnixStream>,
 }
 
-socket!(UnixStream, mio::net::UnixStream, std::os::unix::net::UnixStream, SocketAddr, ready: [Direction::Read, Direction::Write]);
+socket!(UnixStream, mio::net::UnixStream, std::os::unix::net::UnixStream, SocketAddr, ready: [Direction::Read, Direction::Write], try_io: mio::net::UnixStream::try_io);
 stream!(UnixStream, SocketAddr);
 
 impl UnixStream {
