@@ -163,7 +163,7 @@ fn end_of_a_runtime() {
 fn executor_inside_a_task() {
     show("block_on inside a task, over operations that are ready", || {
         run(async {
-            let (sender, _) = datagrams().await;
+            let (sender, _count) = datagrams().await;
             block_on(async {
                 for _ in 0..100_000 {
                     sender.writable().await.unwrap();
@@ -177,7 +177,7 @@ fn executor_inside_a_task() {
 fn goodbyes() {
     show("300 children of a dropped gather that try once to send", || {
         run(async {
-            let (sender, _) = datagrams().await;
+            let (sender, _count) = datagrams().await;
             let sent = Cell::new(0);
             let mut children = Box::pin(
                 gather((0..300).map(|_| {
