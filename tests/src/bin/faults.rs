@@ -234,7 +234,7 @@ fn ready_at_once() {
         run(async {
             let (turns, ended) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(false)));
             let tasks: Vec<_> = (0..2_000_000).map(|_| spawn(async {})).collect();
-            while !tasks.iter().all(gather::Task::is_finished) {
+            while !tasks[tasks.len() - 1].is_finished() {
                 yield_now().await;
             }
             let other = {
