@@ -21,7 +21,6 @@ use std::task::{Poll, Waker};
 use mio::event::Event;
 use parking_lot::Mutex;
 
-use crate::id::Id;
 use crate::side::{FOREIGN, GONE, NOBODY, SURE, Seen, Side};
 use crate::waker;
 
@@ -76,7 +75,7 @@ impl Readiness {
         match waiter {
             NOBODY => None,
             FOREIGN => self.take_foreign(direction),
-            id => Some(waker::new(Id::from_word(id))),
+            word => Some(waker::from_word(word)),
         }
     }
 
@@ -104,16 +103,16 @@ impl Readiness {
     #[inline(never)]
     fn wait(&self, waker: &Waker, direction: Direction) -> Poll<Seen> {
         let side = &self.sides[direction as usize];
-        let Some(id) = waker::id_of(waker) else {
+        let Some(word) = waker::word_of(waker) else {
             self.keep_foreign(waker, direction);
             return side.look();
         };
-        if side.exchange_waiter(id.word()) == FOREIGN {
+        if side.exchange_waiter(word) == FOREIGN {
             drop(self.take_stale(direction)); // foreign code: nothing is locked
         }
         let seen = side.look();
         if seen.is_ready() {
-            side.wait_no_more(id.word());
+            side.wait_no_more(word);
         }
         seen
     }
@@ -144,7 +143,7 @@ impl Readiness {
 /// One of our wakers.
 #[cfg(test)]
 fn ours(row: u32) -> Waker {
-    waker::new(Id::new(1, crate::id::Target::Task { row, generation: 1 }))
+    waker::new(crate::id::Id::new(1, crate::id::Target::Task { row, generation: 1 }))
 }
 
 #[cfg(all(test, loom))]

@@ -24,8 +24,6 @@ use loom::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::task::Poll;
 
-use crate::id::{Id, Target};
-
 /// What there was to try when a direction was looked at.
 #[derive(Clone, Copy)]
 pub(crate) struct Seen(u32);
@@ -52,7 +50,7 @@ const ONE_EVENT: u32 = 4;
 /// Nobody waits. (No runtime has the number 0, so no waker of ours is one of these two.)
 pub(crate) const NOBODY: usize = 0;
 /// A waker that is not ours waits: [`Readiness`](crate::readiness::Readiness) has it.
-pub(crate) const FOREIGN: usize = Id::new(0, Target::Task { row: 1, generation: 0 }).word();
+pub(crate) const FOREIGN: usize = 1;
 
 /// One direction of a socket.
 pub(crate) struct Side {
@@ -60,7 +58,7 @@ pub(crate) struct Side {
     events: AtomicU32,
     /// What `events` was before the last try that left nothing.
     exhausted: AtomicU32,
-    /// The id in the waker of who waits, or one of the two above.
+    /// The word of the waker of who waits, or one of the two above.
     waiter: AtomicUsize,
 }
 

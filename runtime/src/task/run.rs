@@ -7,8 +7,7 @@
 //! Next: [`reference`](super::reference), how a task is found.
 
 use std::cell::{Cell, RefCell};
-use std::mem::ManuallyDrop;
-use std::task::{Context, Poll};
+use std::task::Poll;
 
 use super::cell::AnyTask;
 use super::row::{Key, Leftover};
@@ -130,11 +129,10 @@ impl Local {
     #[inline(always)]
     fn poll_task(&self, key: Key, mut task: AnyTask) -> (AnyTask, bool) {
         let target = Target::Task { row: key.row, generation: task_generation(key.serial) };
-        // Its drop would do nothing, through a call.
-        let waker = ManuallyDrop::new(waker::new(Id::new(self.id().number(), target)));
         self.counters.polls.add(1);
         self.set_budget(BUDGET);
-        let poll: Poll<()> = task.as_mut().poll(&mut Context::from_waker(&waker));
+        let id = Id::new(self.id().number(), target);
+        let poll: Poll<()> = waker::lend(id, |cx| task.as_mut().poll(cx));
         (task, poll.is_ready())
     }
 
