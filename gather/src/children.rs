@@ -133,8 +133,8 @@ impl<F> Children<F> {
         self.free == NONE && self.opened == self.end
     }
 
-    /// Where the next chunk ends: as in the picture, but the first sooner if no more than `most` children are expected at once,
-    /// and the last where the numbers do. What would be a chunk more ends beyond them.
+    /// Where the next chunk ends: as in the picture. But the first is smaller if at most `most`
+    /// children are expected, and the last ends at the limit. After that the result is above it.
     pub(crate) fn next_end(&self, most: usize) -> u32 {
         match self.chunks() {
             0 => FIRST_CHUNK.min(u32::try_from(most).unwrap_or(FIRST_CHUNK)).max(1),

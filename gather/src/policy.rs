@@ -67,8 +67,8 @@ impl<O> Kept<O> {
     }
 
     /// The outputs in input order, with `None` for each child that has given none, or whose output was not kept: as many
-    /// as there are children, if the input knows their number exactly (and it is no more than [`MAX_CHILDREN`]), and else as
-    /// many as were started.
+    /// as there are children, if the input knows their number exactly (and it is at most
+    /// [`MAX_CHILDREN`]), and else as many as were started.
     pub fn into_options(self) -> Vec<Option<O>> {
         self.outputs.into_options(self.started, self.expected)
     }

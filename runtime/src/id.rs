@@ -1,4 +1,4 @@
-//! What a waker is: a number that says which runtime, and which task or which child of which group.
+//! What a waker is: a number that says which runtime, and which task or child of a group.
 //!
 //! ```text
 //!             63   62 … 53   52 …            … 25   24 …         … 0
@@ -12,8 +12,9 @@
 //! one spurious poll, which the contract of `Future` allows. (Handles are stricter: they carry a serial number
 //! that is never used twice.)
 //!
-//! An id has 64 bits on every machine, and so the limits that follow are the same (the [crate's docs](crate#limits) list
-//! them). A waker has room for one word of the machine. A word of 32 bits holds the ids with small numbers.
+//! An id has 64 bits on every machine, so the limits are the same everywhere (the
+//! [crate's docs](crate#limits) list them). A waker holds one word of the machine. Where that has
+//! 32 bits, only ids with small numbers fit.
 //!
 //! Next: [`waker`](crate::waker), which puts an id into a `std::task::Waker`.
 
@@ -39,9 +40,9 @@ const WIDE: Widths = Widths { word: 64, runtime: 10, task: 28, group: 21, child:
 
 /// The widths of an id in a word of 32 bits.
 ///
-/// They set no limit: an id with a larger number makes a waker that allocates. So the generations come first. Those of children
-/// keep all of their bits, and a task's row has 8,192 of them. What is left suffices for the usual program on such a machine: a
-/// runtime for each core, a task and a gather for each of 2,000 connections, and a hundred children in each.
+/// These are no limits: the waker of an id that does not fit allocates. So generations come first:
+/// a child's keeps its 8 bits, and a task's has 13. The rest is enough for what such machines run:
+/// a runtime for each core, a task and a gather for each of 2,000 connections, 128 children in each.
 const NARROW: Widths = Widths { word: 32, runtime: 5, task: 13, group: 11, child: 7, child_generation: 8 };
 
 /// Whether a word of this machine holds every id.
@@ -109,12 +110,13 @@ const fn mask(bits: u32) -> u64 {
 
 /// How many runtimes a process can have at once. Their numbers start at 1.
 pub(crate) const MAX_RUNTIMES: usize = mask(WIDE.runtime) as usize;
-/// The row of the main future, which is in no table. Every task's row is below it, so it is also how many there can be.
+/// The row of the main future, which is in no table. The rows of tasks are below it, so it is also
+/// how many tasks a runtime can have at once.
 pub(crate) const MAIN: u32 = WIDE.main();
 /// How many groups a runtime can have at once.
 pub(crate) const MAX_GROUPS: usize = mask(WIDE.group) as usize;
-/// How many children a group can have at once. (Their numbers leave out the two highest, whose seats mark the ends of its
-/// queue.)
+/// How many children a group can have at once. (The highest numbers stand for no child: their
+/// seats mark the ends of the queue.)
 pub const MAX_CHILDREN: u32 = mask(WIDE.child) as u32 - 1;
 
 /// Whom a wake is for.

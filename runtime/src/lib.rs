@@ -49,10 +49,12 @@
 //! |--:|--:|--:|--:|
 //! | 1,023 | 268,435,455 | 2,097,151 | 16,777,214 |
 //!
-//! (Scopes, streams and waits count as gathers.) Reaching a limit is an error or a panic that says so, never a wrong wake.
+//! (Scopes, streams and waits count as gathers.) Reaching a limit is an error or a panic that says
+//! so, never a wrong wake.
 //!
-//! Where a pointer has 32 bits, a waker has, too. Beyond 15 runtimes, 8,191 tasks, 2,048 gathers or 128 children it is not
-//! the number itself but a small allocation with the number in it, which is slower and otherwise the same.
+//! On machines with 32-bit pointers a waker has only 32 bits. Beyond 15 runtimes, 8,191 tasks, 2,048
+//! gathers or 128 children, a waker is a small allocation that holds the number. It is slower, and
+//! does the same.
 //!
 //! # Features
 //!

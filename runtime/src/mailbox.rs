@@ -113,7 +113,7 @@ struct Numbers {
 
 impl Numbers {
     /// A number is used again only when this many wait, so that late wakes find nobody, and a process that
-    /// starts runtimes over and over still has few mailboxes, and numbers that fit the waker's word.
+    /// starts runtimes over and over still has few mailboxes, with numbers that fit a waker's word.
     const REST: usize = if FITS_A_WORD { 64 } else { 16 };
 
     fn take(&mut self) -> io::Result<RuntimeId> {

@@ -27,7 +27,7 @@ const BELL: Token = Token(usize::MAX);
 const GENERATION_BITS: u32 = if usize::BITS < 64 { 8 } else { 24 };
 const ROW_BITS: u32 = usize::BITS - GENERATION_BITS;
 
-/// The row that no socket has: [`BELL`] is a token of it. No machine has memory for so many sockets.
+/// The row that no socket has, because [`BELL`] names it. Memory ends before the rows do.
 const NO_ROW: usize = (1 << ROW_BITS) - 1;
 
 /// What `mio::Poll` may be asked to sleep at most. It takes any duration today; an hour is nothing to a loop

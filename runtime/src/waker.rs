@@ -4,8 +4,8 @@
 //! atomics, nothing to dangle and nothing to leak. It may be kept for ever and used on any thread; what it wakes
 //! is looked up by number when it is used ([`wake`](crate::wake)), and if that is gone, nothing happens.
 //!
-//! Where a word has 32 bits, an id with a large number does not fit. Its waker is an `Arc` of the id, made by
-//! `std::task::Wake` (safe code). [`id_of`] returns the id of both kinds, so nothing else has to know.
+//! An id with large numbers does not fit a word of 32 bits. There, its waker is an `Arc` of the id
+//! (`std::task::Wake`, safe code). [`id_of`] works for both kinds, so no other file knows of them.
 //!
 //! Next: [`local`](crate::local), the tables in which wakes are looked up.
 
@@ -113,7 +113,7 @@ fn drop_raw(_: *const ()) {}
 struct Boxed(Id);
 
 thread_local! {
-    /// In place of waking, a [`Boxed`] id puts itself here while this is `Some`.
+    /// While this is `Some`, a wake of a [`Boxed`] id wakes nobody and puts the id here.
     static ASKED: Cell<Option<Option<Id>>> = const { Cell::new(None) };
 }
 
@@ -130,7 +130,7 @@ impl Wake for Boxed {
     }
 }
 
-/// (Not inlined, because the address of the table that it uses tells these wakers from all others.)
+/// (Not inlined: the address of its table tells these wakers from all others.)
 #[inline(never)]
 fn boxed(id: Id) -> Waker {
     Arc::new(Boxed(id)).into()
@@ -138,14 +138,14 @@ fn boxed(id: Id) -> Waker {
 
 /// The id in a waker, if it is a [`Boxed`] one.
 ///
-/// Safe code cannot look into the `Arc` of a waker, but the `Arc` can: it answers a wake with its id while it is asked. Without
-/// this, a group whose parent has such a waker would be at the root of a dump, and a chain of them would be woken by
-/// recursion and not by a loop.
+/// Safe code cannot look into the `Arc` of a waker. But waking it calls our code, which answers with
+/// the id while [`ASKED`] says so. If these wakers were taken for foreign ones, a wake would go up
+/// through nested groups by recursion, and a dump would show those groups at the root.
 #[cold]
 fn boxed_id_of(waker: &Waker) -> Option<Id> {
     static EXAMPLE: LazyLock<Waker> = LazyLock::new(|| boxed(Id::from_word(0)));
     if !ptr::eq(waker.vtable(), EXAMPLE.vtable()) {
-        return None; // also if the compiler has made two tables: then it is woken as any foreign waker is
+        return None; // (also if the compiler makes two tables; then it counts as foreign)
     }
     ASKED.set(Some(None));
     waker.wake_by_ref();

@@ -1,5 +1,5 @@
-//! Many of everything, the same on every machine. (Where a pointer has 32 bits, wakers with large numbers are of another kind
-//! than the first: these tests have both.)
+//! Many of everything, the same on every machine. (Where a pointer has 32 bits, wakers with large
+//! numbers are of another kind. These tests have both kinds.)
 
 use std::cell::RefCell;
 use std::future::{Future, pending, poll_fn};
@@ -122,7 +122,7 @@ fn children_with_numbers_of_any_size_are_polled_in_the_order_in_which_they_were_
 
 #[test]
 fn a_dump_shows_the_same_tree_in_a_runtime_with_any_number() {
-    /// The main future and a task, each of which awaits a task in a gather: how deep each line of the dump is.
+    /// The main future and a task each await a task in a gather. Returns the depths in the dump.
     async fn depths() -> Vec<usize> {
         let outer = spawn(async {
             let inner = spawn(pending::<()>());

@@ -1,9 +1,9 @@
 //! Groups: a set of children that share one parent. The narrow waist between this runtime and `gather`.
 //!
 //! A combinator that owns child futures (a gather, a scope, a stream) has one [`Group`]. It gives each child a
-//! waker of its own ([`Polling::with_context`]), and the runtime keeps, for each group, a first-in-first-out queue of the
-//! children that were woken. So the combinator polls just those, in just that order, and a spurious poll of the
-//! combinator polls no child. The group holds no future and no pointer: a row number, and nothing more.
+//! waker of its own ([`Polling::with_context`]), and the runtime keeps, for each group, a
+//! first-in-first-out queue of the children that were woken. So the combinator polls just those, in
+//! just that order, and a spurious poll of the combinator polls no child. The group holds no future and no pointer: a row number, and nothing more.
 //!
 //! Next: [`queue`].
 
