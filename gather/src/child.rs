@@ -6,9 +6,8 @@
 //! Next: [`engine`](crate::engine).
 
 use std::future::Future;
-use std::mem::ManuallyDrop;
 use std::ops::ControlFlow;
-use std::task::{Context, Poll};
+use std::task::Poll;
 
 use gather_runtime::group::Polling;
 
@@ -26,10 +25,9 @@ pub(crate) fn poll_child<F: Future, P: Policy<F::Output>, const IS_FIRST: bool>(
     kept: &mut Kept<F::Output>,
 ) -> ControlFlow<P::Output> {
     let number = child.number;
-    // Its drop would do nothing, through a call.
-    let waker = ManuallyDrop::new(polling.waker(number, generation));
-    let poll =
-        child.future().map(|(future, span)| span.enter(|| future.poll(&mut Context::from_waker(&waker))));
+    let poll = child
+        .future()
+        .map(|(future, span)| span.enter(|| polling.with_context(number, generation, |cx| future.poll(cx))));
     // The runtime need not know of a child that is ready at its first poll.
     match &poll {
         Some(Poll::Pending) if IS_FIRST => polling.started(number, generation, child.index()),

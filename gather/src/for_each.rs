@@ -20,7 +20,7 @@
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
-use std::mem::{ManuallyDrop, take};
+use std::mem::take;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
@@ -271,8 +271,7 @@ impl<I: Iterator<Item = F>, F: Future> Work<I, F, F::Output> {
     ) -> Poll<()> {
         let generation = self.body_generation;
         let is_new = take(&mut self.is_new);
-        let waker = ManuallyDrop::new(polling.waker(BODY, generation)); // as in the engine
-        let poll = body.poll(&mut Context::from_waker(&waker));
+        let poll = polling.with_context(BODY, generation, |cx| body.poll(cx));
         if poll.is_ready() {
             polling.ended(BODY);
             self.body_generation = next_generation(generation);
@@ -289,8 +288,9 @@ impl<I: Iterator<Item = F>, F: Future> Work<I, F, F::Output> {
         if self.siblings.is_over() {
             return;
         }
-        let waker = ManuallyDrop::new(polling.waker(CHILDREN, self.children_generation));
-        match self.siblings.advance(&mut self.waiting, &mut Context::from_waker(&waker)) {
+        let Work { siblings, waiting, children_generation, .. } = self;
+        let poll = polling.with_context(CHILDREN, *children_generation, |cx| siblings.advance(waiting, cx));
+        match poll {
             Poll::Pending => {}
             Poll::Ready(Pause::Output) => self.are_due = true,
             Poll::Ready(Pause::Over) => {

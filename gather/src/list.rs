@@ -9,7 +9,6 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -156,8 +155,8 @@ fn advance<L: List<M>, M>(
             if number >= L::COUNT {
                 continue; // a late wake for another group
             }
-            let waker = ManuallyDrop::new(polling.waker(number, *generation)); // as in the engine
-            match (list.as_mut().poll_child(number, &mut Context::from_waker(&waker)), first) {
+            let step = polling.with_context(number, *generation, |cx| list.as_mut().poll_child(number, cx));
+            match (step, first) {
                 (Ok(Step::Waits), Some(_)) => polling.started(number, *generation, number as usize),
                 (Ok(Step::Waits), None) => {}
                 (Ok(step), _) => {

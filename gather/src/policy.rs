@@ -8,6 +8,8 @@
 use std::ops::ControlFlow;
 use std::task::{Context, Poll};
 
+use gather_runtime::group::MAX_CHILDREN;
+
 use crate::ordered::Ordered;
 use crate::panics::FirstPanic;
 
@@ -23,9 +25,6 @@ pub struct Kept<O> {
     /// Whether memory is not reserved for what the input says.
     expects_none: bool,
 }
-
-/// The most places that are made for children that were never started: as many as a gather can have at once.
-const MOST_PLACES: usize = 1 << 24;
 
 impl<O> Kept<O> {
     pub(crate) const fn new() -> Kept<O> {
@@ -68,8 +67,8 @@ impl<O> Kept<O> {
     }
 
     /// The outputs in input order, with `None` for each child that has given none, or whose output was not kept: as many
-    /// as there are children, if the input knows their number exactly (and it is at most 16,777,216), and else as many as were
-    /// started.
+    /// as there are children, if the input knows their number exactly (and it is at most
+    /// [`MAX_CHILDREN`]), and else as many as were started.
     pub fn into_options(self) -> Vec<Option<O>> {
         self.outputs.into_options(self.started, self.expected)
     }
@@ -88,7 +87,7 @@ impl<O> Kept<O> {
     /// What the input says of how many children there will be. Only a hint: one that is wrong changes no result.
     pub(crate) fn expect(&mut self, (least, most): (usize, Option<usize>)) {
         self.outputs.expect(if self.expects_none { 0 } else { least });
-        self.expected = if most == Some(least) && least <= MOST_PLACES { least } else { 0 };
+        self.expected = if most == Some(least) && least <= MAX_CHILDREN as usize { least } else { 0 };
     }
 
     /// No output will be kept.

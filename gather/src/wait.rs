@@ -8,7 +8,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::mem::{ManuallyDrop, take};
+use std::mem::take;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
@@ -213,8 +213,8 @@ impl<T: 'static, U: FnMut(&Result<T, TaskError>) -> bool> Rest<T, U> {
             let Some((number, _)) = polling.next() else { break };
             let Some(handle) = self.handles.0.get_mut(number as usize) else { continue };
             let Handle::Waiting(task) = handle else { continue };
-            let waker = ManuallyDrop::new(polling.waker(number, self.generation)); // as in the engine
-            if let Poll::Ready(result) = Pin::new(task).poll(&mut Context::from_waker(&waker)) {
+            let poll = polling.with_context(number, self.generation, |cx| Pin::new(task).poll(cx));
+            if let Poll::Ready(result) = poll {
                 polling.ended(number);
                 self.left -= 1;
                 *handle = Handle::Done(result);

@@ -43,12 +43,18 @@
 //!
 //! # Limits
 //!
-//! | | runtimes at once | tasks at once | gathers at once | children of one gather at once |
-//! |---|--:|--:|--:|--:|
-//! | 64 bits | 1,023 | 268,435,455 | 2,097,151 | 16,777,184 |
-//! | 32 bits | 7 | 262,143 | 511 | 16,352 |
+//! On every machine there can be, at the same time,
 //!
-//! Reaching one is an error or a panic that says so, never a wrong wake.
+//! | runtimes in a process | tasks of a runtime | gathers of a runtime | children of a gather |
+//! |--:|--:|--:|--:|
+//! | 1,023 | 268,435,455 | 2,097,151 | 16,777,214 |
+//!
+//! (Scopes, streams and waits count as gathers.) Reaching a limit is an error or a panic that says
+//! so, never a wrong wake.
+//!
+//! On machines with 32-bit pointers a waker has only 32 bits. Beyond 15 runtimes, 8,191 tasks, 2,048
+//! gathers or 128 children, a waker is a small allocation that holds the number. It is slower, and
+//! does the same.
 //!
 //! # Features
 //!

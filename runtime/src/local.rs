@@ -22,7 +22,7 @@ use crate::blocking::Pool;
 use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::group::Groups;
-use crate::id::{Id, MAIN, Target};
+use crate::id::{Id, MAIN, Target, task_generation};
 use crate::mailbox::RuntimeId;
 use crate::metrics::{Counters, Metrics};
 use crate::reactor::Sources;
@@ -141,12 +141,13 @@ impl Local {
         self.agenda.add(Item::PollMain);
         self.earlier_main_polls.set(self.main_polls.get());
         self.main_polled_at.set(self.now.get());
+        let generation = task_generation(generation.into());
         Id::new(self.id.get().number(), Target::Task { row: MAIN, generation })
     }
 
     #[inline]
     pub(crate) fn wake_main(&self, generation: u32) {
-        if generation == crate::id::task_generation(self.main_generation.get().into()) {
+        if generation == task_generation(self.main_generation.get().into()) {
             self.agenda.add(Item::PollMain);
         }
     }

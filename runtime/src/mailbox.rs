@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::id::{Id, MAX_RUNTIMES, Target};
+use crate::id::{FITS_A_WORD, Id, MAX_RUNTIMES, Target};
 use crate::inbox::Inbox;
 use crate::metrics::Metrics;
 use crate::patience::Patience;
@@ -113,8 +113,8 @@ struct Numbers {
 
 impl Numbers {
     /// A number is used again only when this many wait, so that late wakes find nobody, and a process that
-    /// starts runtimes over and over still has few mailboxes.
-    const REST: usize = 64;
+    /// starts runtimes over and over still has few mailboxes, with numbers that fit a waker's word.
+    const REST: usize = if FITS_A_WORD { 64 } else { 16 };
 
     fn take(&mut self) -> io::Result<RuntimeId> {
         let fresh_left = (self.opened as usize) < MAX_RUNTIMES;
@@ -124,7 +124,7 @@ impl Numbers {
         } else {
             self.returned.pop_front().ok_or_else(|| {
                 io::Error::other(format!(
-                    "this process already has {MAX_RUNTIMES} gather runtimes, which is the limit on this machine"
+                    "this process already has {MAX_RUNTIMES} gather runtimes, which is the limit"
                 ))
             })?
         };

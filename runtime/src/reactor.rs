@@ -23,8 +23,12 @@ use crate::readiness::{Readiness, Waiters};
 /// The token of the bell that other threads ring.
 const BELL: Token = Token(usize::MAX);
 
-/// The bits of a token that name the row; those above are the generation.
-const ROW_BITS: u32 = usize::BITS / 8 * 5;
+/// The bits of a token that name the row; those above are the generation: 24, or 8 of 32.
+const GENERATION_BITS: u32 = if usize::BITS < 64 { 8 } else { 24 };
+const ROW_BITS: u32 = usize::BITS - GENERATION_BITS;
+
+/// The row that no socket has, because [`BELL`] names it. Memory ends before the rows do.
+const NO_ROW: usize = (1 << ROW_BITS) - 1;
 
 /// What `mio::Poll` may be asked to sleep at most. It takes any duration today; an hour is nothing to a loop
 /// that then just goes round, and far from every overflow.
@@ -62,7 +66,7 @@ impl Sources {
     /// Adds a socket; registering it with the system is up to the caller.
     pub(crate) fn insert(&mut self, readiness: Arc<Readiness>) -> io::Result<(Token, Arc<Registry>)> {
         let registry = self.registry.clone().ok_or_else(|| io::Error::other("the runtime has no reactor"))?;
-        if self.rows.len() >> ROW_BITS != 0 {
+        if self.rows.len() >= NO_ROW {
             return Err(io::Error::other("the runtime has as many sockets as it can"));
         }
         self.generation = self.generation.wrapping_add(1);
@@ -89,7 +93,7 @@ impl Sources {
 }
 
 fn row_of(token: Token) -> usize {
-    token.0 & ((1 << ROW_BITS) - 1)
+    token.0 & NO_ROW
 }
 
 /// The system's side: where the loop sleeps.

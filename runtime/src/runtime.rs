@@ -192,7 +192,7 @@ impl Builder {
 
     /// How many tasks there may be at once; then [`spawn`](crate::spawn) panics and
     /// [`try_spawn`](crate::try_spawn) gives the future back. A task counts until its output is taken or its
-    /// handle dropped. Default: 268,435,455 (262,143 on a machine of 32 bits), which is also the most.
+    /// handle dropped. Default: the most that there can be (see [limits](crate#limits)).
     pub fn max_tasks(mut self, tasks: usize) -> Builder {
         self.max_tasks = tasks;
         self

@@ -89,7 +89,7 @@ impl Local {
         if !self.is_home_of(id) || cfg!(feature = "tracing") {
             return Some(waker);
         }
-        std::mem::forget(waker); // its drop would do nothing, through a call
+        waker::forget(waker);
         self.counters.wakes.add(1);
         if row == MAIN {
             self.wake_main(generation);

@@ -95,7 +95,6 @@ fn a_late_wake_does_not_poll_the_task_that_took_the_row() {
         some_turns().await;
         use_all(&late);
         use_all_elsewhere(&late).await;
-        // The generations of a row come round only after 33 million tasks (4,096 on a machine of 32 bits).
         assert_eq!(probe.polls(), 1);
         assert!(!task.is_finished());
     });
@@ -169,6 +168,27 @@ fn a_late_wake_of_a_gather_that_is_gone_does_not_poll_the_children_of_the_next()
         assert!(poll_once(&mut dropped, Waker::noop()).is_pending());
         drop(dropped);
         assert_eq!(most_polls_of_the_next_gather(&wakers_of(&probes), 40).await, 1);
+    });
+}
+
+// 254 is what generations of eight bits can tell apart.
+#[test]
+fn a_late_wake_of_a_child_polls_none_in_the_254_gathers_that_have_its_row_afterwards() {
+    run(async {
+        let probes: [Probe; 2] = Default::default();
+        let mut dropped = gather(probes.iter().map(Probe::never)).capture();
+        assert!(poll_once(&mut dropped, Waker::noop()).is_pending());
+        drop(dropped);
+        let late = wakers_of(&probes);
+        for successor in 1..=254 {
+            yield_now().await; // each has a whole budget
+            let probes: [Probe; 2] = Default::default();
+            let mut gather = gather(probes.iter().map(Probe::never)).capture();
+            assert!(poll_once(&mut gather, Waker::noop()).is_pending());
+            use_all(&late);
+            assert!(poll_once(&mut gather, Waker::noop()).is_pending());
+            assert!(probes.iter().all(|probe| probe.polls() == 1), "successor {successor}: {probes:?}");
+        }
     });
 }
 

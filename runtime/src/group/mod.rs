@@ -1,9 +1,9 @@
 //! Groups: a set of children that share one parent. The narrow waist between this runtime and `gather`.
 //!
 //! A combinator that owns child futures (a gather, a scope, a stream) has one [`Group`]. It gives each child a
-//! waker of its own ([`Polling::waker`]), and the runtime keeps, for each group, a first-in-first-out queue of the
-//! children that were woken. So the combinator polls just those, in just that order, and a spurious poll of the
-//! combinator polls no child. The group holds no future and no pointer: a row number, and nothing more.
+//! waker of its own ([`Polling::with_context`]), and the runtime keeps, for each group, a
+//! first-in-first-out queue of the children that were woken. So the combinator polls just those, in
+//! just that order, and a spurious poll of the combinator polls no child. The group holds no future and no pointer: a row number, and nothing more.
 //!
 //! Next: [`queue`].
 
@@ -17,12 +17,13 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use crate::budget;
-use crate::id::{Id, MAX_CHILDREN, Target};
+use crate::id::{Id, Target};
 use crate::local::{self, Local};
 use crate::mailbox::{self, Command, RuntimeId};
 use crate::waker;
 
 pub use crate::budget::{poll_budget, without_budget};
+pub use crate::id::MAX_CHILDREN;
 pub use crate::trace::Span;
 pub(crate) use queue::ChildFacts;
 use queue::Queue;
@@ -39,7 +40,7 @@ pub use table::next_generation;
 /// use gather_runtime::group::Group;
 /// use std::future::{Future, poll_fn};
 /// use std::pin::Pin;
-/// use std::task::{Context, Poll};
+/// use std::task::Poll;
 ///
 /// // Both of two futures, without polling one because the other was woken.
 /// async fn both(a: impl Future<Output = ()>, b: impl Future<Output = ()>) {
@@ -54,9 +55,8 @@ pub use table::next_generation;
 ///                 (0..2).for_each(|number| polling.push(number, generation));
 ///             }
 ///             while let Some((number, _)) = polling.next() {
-///                 let waker = polling.waker(number, generation);
 ///                 let Some(child) = &mut children[number as usize] else { continue };
-///                 match child.as_mut().poll(&mut Context::from_waker(&waker)) {
+///                 match polling.with_context(number, generation, |cx| child.as_mut().poll(cx)) {
 ///                     Poll::Pending => polling.started(number, generation, number as usize),
 ///                     Poll::Ready(()) => {
 ///                         children[number as usize] = None;
@@ -230,7 +230,7 @@ impl Polling<'_> {
     ///
     /// # Panics
     ///
-    /// If that is more than a group can have (16,777,214 on a machine of 64 bits).
+    /// If that is more than [`MAX_CHILDREN`].
     pub fn grow(&mut self, count: u32) {
         assert!(count <= MAX_CHILDREN, "gather: {}", self.group.too_many());
         if self.queue.len() < count as usize {
@@ -244,10 +244,16 @@ impl Polling<'_> {
         self.group.span.of_child(index)
     }
 
-    /// The waker of a child. It owns nothing, and may outlive the group.
+    /// The waker of a child. It may outlive the group.
     #[inline]
     pub fn waker(&self, number: u32, generation: u8) -> Waker {
         waker::new(self.first.with_child(number, generation))
+    }
+
+    /// Calls `f`, which polls a child, with the context of that child.
+    #[inline(always)] // as the engine's poll of a child, which it is a part of
+    pub fn with_context<R>(&self, number: u32, generation: u8, f: impl FnOnce(&mut Context<'_>) -> R) -> R {
+        waker::lend(self.first.with_child(number, generation), f)
     }
 
     /// Queues a child, as if it had been woken.

@@ -13,17 +13,13 @@ use std::task::Waker;
 
 use super::queue::{NOBODY, Queue};
 use super::row::{Label, Row};
-use crate::id::{CHILD_GENERATION_BITS, MAX_CHILDREN, MAX_GROUPS};
+use crate::id::{MAX_CHILDREN, MAX_GROUPS};
 use crate::waker;
-
-/// The last generation before they start again at 1.
-const LAST_GENERATION: u8 = ((1u32 << CHILD_GENERATION_BITS) - 1) as u8;
 
 /// The generation that follows `generation`, round and round, without the 0 that means nobody.
 #[inline]
 pub fn next_generation(generation: u8) -> u8 {
-    // The mask is that of a byte on 64 bits, and of five bits on 32.
-    match generation.wrapping_add(1) & LAST_GENERATION {
+    match generation.wrapping_add(1) {
         NOBODY => 1,
         next => next,
     }
@@ -32,8 +28,8 @@ pub fn next_generation(generation: u8) -> u8 {
 /// What the next group counts from. Groups follow one another far apart (in the golden ratio), because their children count
 /// in steps of one: so a late wake for one of a group's first children is not taken for one of the next group's.
 fn next_group_generation(generation: u8) -> u8 {
-    const STRIDE: u16 = LAST_GENERATION as u16 * 62 / 100;
-    ((u16::from(generation) - 1 + STRIDE) % u16::from(LAST_GENERATION)) as u8 + 1
+    const STRIDE: u16 = 158;
+    ((u16::from(generation) - 1 + STRIDE) % u16::from(u8::MAX)) as u8 + 1
 }
 
 /// The groups of one runtime.
@@ -110,7 +106,7 @@ impl Groups {
     fn add_row(&mut self) -> u32 {
         assert!(
             self.rows.len() < MAX_GROUPS,
-            "gather: this runtime already has {MAX_GROUPS} gathers alive, which is the limit on this machine"
+            "gather: this runtime already has {MAX_GROUPS} gathers alive, which is the limit"
         );
         self.rows.push(Row::new(Rc::new(Queue::new())));
         (self.rows.len() - 1) as u32

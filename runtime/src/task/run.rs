@@ -7,8 +7,7 @@
 //! Next: [`reference`](super::reference), how a task is found.
 
 use std::cell::{Cell, RefCell};
-use std::mem::ManuallyDrop;
-use std::task::{Context, Poll};
+use std::task::Poll;
 
 use super::cell::AnyTask;
 use super::row::{Key, Leftover};
@@ -125,11 +124,10 @@ impl Local {
     #[inline(always)]
     fn poll_task(&self, key: Key, mut task: AnyTask) -> (AnyTask, bool, u32) {
         let target = Target::Task { row: key.row, generation: task_generation(key.serial) };
-        // Its drop would do nothing, through a call.
-        let waker = ManuallyDrop::new(waker::new(Id::new(self.id().number(), target)));
         self.counters.polls.add(1);
         self.budget.set(BUDGET);
-        let poll: Poll<()> = task.as_mut().poll(&mut Context::from_waker(&waker)); // a panic ends in there
+        let id = Id::new(self.id().number(), target);
+        let poll: Poll<()> = waker::lend(id, |cx| task.as_mut().poll(cx)); // a panic ends in there
         let spent = BUDGET - self.budget.left();
         self.budget.set(UNLIMITED);
         (task, poll.is_ready(), spent)
