@@ -4,11 +4,13 @@
 
 use std::collections::HashMap;
 use std::fmt::Debug;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use gather::{gather, run, scope, sleep, spawn, spawn_blocking, yield_now};
+use gather::{Builder, gather, run, scope, sleep, spawn, spawn_blocking, yield_now};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::with_default;
@@ -88,8 +90,13 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Log {
 fn logged<F: Future>(future: F) -> Log {
     let log = Log::default();
     // Ids of the registry are used again, so nothing that closed may be overwritten: each test has few.
-    with_default(Registry::default().with(log.clone()), || run(future));
+    with_default(Registry::default().with(log.clone()), || run_virtually(future));
     log
+}
+
+/// On this clock a sleep is never over before its first poll, however busy the machine.
+fn run_virtually<F: Future>(future: F) -> F::Output {
+    Builder::new().virtual_clock(true).build().unwrap().block_on(future)
 }
 
 #[test]
@@ -209,7 +216,7 @@ impl<S: Subscriber> Layer<S> for Curious {
 fn a_subscriber_may_look_at_the_runtime_whatever_wakes_a_task() {
     let wakes = Arc::default();
     with_default(Registry::default().with(Curious(Arc::clone(&wakes))), || {
-        run(async {
+        run_virtually(async {
             let tasks = [spawn(sleep(Duration::from_millis(1))), spawn(sleep(Duration::from_millis(1)))];
             gather(tasks).await.unwrap();
             spawn(yield_now()).await.unwrap();
@@ -230,11 +237,23 @@ impl<S: Subscriber> Layer<S> for Panics {
 #[test]
 fn a_subscriber_that_panics_when_it_is_told_of_a_wake_costs_nobody_the_wake() {
     let by_a_timer = async || sleep(Duration::from_millis(1)).await;
-    let by_another_thread = async || spawn_blocking(|| ()).await.unwrap();
+    let by_another_thread = async || {
+        // It ends when the task has begun to wait for it.
+        let (end, ends) = mpsc::channel::<()>();
+        let mut thread = pin!(spawn_blocking(move || ends.recv().is_err()));
+        let mut end = Some(end);
+        poll_fn(|cx| {
+            let polled = thread.as_mut().poll(cx);
+            drop(end.take());
+            polled
+        })
+        .await
+        .unwrap();
+    };
     let wait_three_times = |is_timer: bool| {
         let armed = Arc::new(AtomicBool::new(true));
         with_default(Registry::default().with(Panics(armed.clone())), || {
-            run(async {
+            run_virtually(async {
                 let tasks = [(); 3].map(|()| {
                     spawn(
                         async move { if is_timer { by_a_timer().await } else { by_another_thread().await } },

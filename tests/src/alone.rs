@@ -4,6 +4,7 @@
 use std::env;
 use std::process::{Command, Output, Stdio};
 
+use crate::programs;
 use crate::watchdog::finishes;
 
 /// Set in the process of its own, to the name of the test.
@@ -16,27 +17,42 @@ const ALONE: &str = "GATHER_TESTS_ALONE";
 /// If the body panics, kills its process or hangs.
 #[track_caller]
 pub fn alone(test: &str, body: impl FnOnce() + Send + 'static) {
-    alone_after("true", test, body);
+    run(command(test), test, body);
 }
 
-/// As [`alone`], in a process in which the shell has run `setup` before, such as `ulimit -n 64`.
+/// As [`alone`], in a process in which the shell has run `setup` before, such as `ulimit -n 64`. Systems without such limits
+/// run nothing.
 #[track_caller]
 pub fn alone_after(setup: &str, test: &str, body: impl FnOnce() + Send + 'static) {
-    if env::var(ALONE).as_deref() == Ok(test) {
+    if cfg!(unix) {
+        run(command_after(setup, test), test, body);
+    }
+}
+
+#[track_caller]
+fn run(mut command: Command, test: &str, body: impl FnOnce() + Send + 'static) {
+    if is_alone(test) {
         return finishes(body);
     }
-    let output = command(setup, test).output().expect("the shell starts");
-    check(test, &output);
+    check(test, &command.output().expect("the process starts"));
 }
 
 /// The command that runs a test's body in a process of its own, for tests that do something to that process.
-pub fn command(setup: &str, test: &str) -> Command {
-    let program = env::current_exe().expect("a test knows its program");
-    let mut command = Command::new("sh");
+pub fn command(test: &str) -> Command {
+    with_arguments(programs::command(program()), test)
+}
+
+/// As [`command`], after the shell has run `setup`.
+pub fn command_after(setup: &str, test: &str) -> Command {
+    with_arguments(programs::command_after(setup, program()), test)
+}
+
+fn program() -> std::path::PathBuf {
+    env::current_exe().expect("a test knows its program")
+}
+
+fn with_arguments(mut command: Command, test: &str) -> Command {
     command
-        .arg("-c")
-        .arg(format!(r#"{setup} && exec "$0" "$@""#))
-        .arg(program)
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(ALONE, test)
         .env("RUST_BACKTRACE", "0")

@@ -5,16 +5,14 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::programs::build_example;
-
-/// Far more than any run of these tests takes, also on a busy machine.
-const LIMIT: Duration = Duration::from_secs(60);
+use crate::programs::{self, build_example};
+use crate::watchdog::LIMIT;
 
 /// A `load_test` that runs. It is killed when this is dropped.
 pub struct LoadTest {
@@ -51,7 +49,7 @@ impl LoadTest {
     /// Starts another program in the same way.
     #[track_caller]
     pub fn start_program(program: &Path, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> LoadTest {
-        let mut process = Command::new(program)
+        let mut process = programs::command(program.to_owned())
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -84,7 +82,7 @@ impl LoadTest {
     ///
     /// # Panics
     ///
-    /// If the program has run for a minute.
+    /// If the program has run for [`LIMIT`].
     #[track_caller]
     pub fn next_complaint(&mut self) -> Option<&str> {
         match self.complaints.recv_timeout(self.deadline.saturating_duration_since(Instant::now())) {
@@ -101,7 +99,7 @@ impl LoadTest {
     ///
     /// # Panics
     ///
-    /// If the program has run for a minute.
+    /// If the program has run for [`LIMIT`].
     #[track_caller]
     pub fn ended(mut self) -> Ended {
         while self.next_complaint().is_some() {}

@@ -12,12 +12,10 @@ use std::process::{self, Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::programs::printed_by;
-
-/// More than a server takes to start, also on a busy machine: from the first line of its log to the one that is awaited.
-const LIMIT: Duration = Duration::from_secs(60);
+use crate::programs::{printed_by, send_signal};
+use crate::watchdog::LIMIT;
 
 /// The process, and its log: there is no more when it has ended. It is killed when this is dropped.
 pub struct Server {
@@ -48,13 +46,13 @@ impl Server {
     ///
     /// # Panics
     ///
-    /// If it says nothing more, or takes more than a minute, with all that it has said.
+    /// If it says nothing more, or takes more than [`LIMIT`], with all that it has said.
     #[track_caller]
     pub fn wait_until_it_says(&self, words: &str) {
         self.says(words).unwrap_or_else(|said| panic!("the server does not start:\n{said}"));
     }
 
-    /// Reads its log until it says so. Gives what it has said instead if it says nothing more, or takes more than a minute.
+    /// Reads its log until it says so. Gives what it has said instead if it says nothing more, or takes more than [`LIMIT`].
     pub fn says(&self, words: &str) -> Result<(), String> {
         let mut said = String::new();
         let deadline = Instant::now() + LIMIT;
@@ -69,8 +67,7 @@ impl Server {
 
     /// Sends it a signal, and waits for its end.
     pub fn stop(mut self, signal: &str) {
-        let kill = format!("kill -{signal} {}", self.process.id());
-        let _ = Command::new("sh").args(["-c", &kill]).status();
+        send_signal(signal, self.process.id());
         let _ = self.process.wait();
     }
 }

@@ -14,7 +14,7 @@ use std::sync::{Mutex, PoisonError};
 
 use gather::signal::Signal;
 use gather_tests::addresses::closed_address;
-use gather_tests::programs::build_example;
+use gather_tests::programs::{self, build_example, send_signal};
 
 const EXAMPLES: [&str; 7] =
     ["echo_server", "udp_echo", "shutdown", "timeouts_and_retries", "files", "many_cores", "http_server"];
@@ -26,17 +26,17 @@ struct Ended {
     complained: String,
 }
 
-/// The program of an example, built once.
-fn program(name: &str) -> PathBuf {
+/// A command that runs an example, which is built once.
+fn example(name: &str) -> Command {
     static BUILT: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
-    built.entry(name.to_owned()).or_insert_with(|| build_example(name)).clone()
+    programs::command(built.entry(name.to_owned()).or_insert_with(|| build_example(name)).clone())
 }
 
 #[track_caller]
 fn run(name: &str, options: &[&str]) -> Ended {
     let Output { status, stdout, stderr } =
-        Command::new(program(name)).args(options).stdin(Stdio::null()).output().unwrap();
+        example(name).args(options).stdin(Stdio::null()).output().unwrap();
     let [printed, complained] = [stdout, stderr].map(|bytes| String::from_utf8(bytes).unwrap());
     Ended { code: status.code(), printed, complained }
 }
@@ -153,7 +153,7 @@ fn a_self_test_that_cannot_interrupt_itself_says_so() {
     fs::write(folder.join("sh"), "#!/bin/sh\nexit 3\n").unwrap();
     fs::set_permissions(folder.join("sh"), fs::Permissions::from_mode(0o755)).unwrap();
     for (name, options) in [("http_server", &["--self-test", "5"][..]), ("shutdown", &["--self-test"])] {
-        let ended = Command::new(program(name)).args(options).env("PATH", &folder).output().unwrap();
+        let ended = example(name).args(options).env("PATH", &folder).output().unwrap();
         let complained = String::from_utf8(ended.stderr).unwrap();
         assert_eq!(ended.status.code(), Some(1), "{name}: {complained}");
         let said = format!("{name}: it could not interrupt itself: kill: exit status: 3\n");
@@ -188,7 +188,7 @@ impl Drop for Running {
 #[test]
 fn http_server_closes_what_has_not_finished_when_the_time_is_up() {
     use std::io::{Read, Write};
-    let mut server = Command::new(program("http_server"))
+    let mut server = example("http_server")
         .args(["--grace", "0.1", "--cores", "2"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -202,8 +202,7 @@ fn http_server_closes_what_has_not_finished_when_the_time_is_up() {
     let mut client = std::net::TcpStream::connect(address).unwrap();
     client.write_all(b"GET /slow HTTP/1.1\r\nhost: here\r\n\r\n").unwrap();
     client.read_exact(&mut [0; 15]).unwrap();
-    let interrupt = format!("kill -{} {}", Signal::Interrupt.number(), server.0.id());
-    assert!(Command::new("sh").args(["-c", &interrupt]).status().unwrap().success());
+    assert!(send_signal(Signal::Interrupt.number(), server.0.id()));
     assert_eq!(server.0.wait().unwrap().code(), Some(1));
     let mut complained = String::new();
     server.0.stderr.take().unwrap().read_to_string(&mut complained).unwrap();

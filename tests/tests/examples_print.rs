@@ -2,9 +2,8 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
-use gather_tests::programs::{WORKSPACE, build_example, printed_by};
+use gather_tests::programs::{WORKSPACE, build_example, command, printed_by};
 
 /// What an example's header says that it prints.
 #[track_caller]
@@ -19,10 +18,10 @@ fn promised(example: &str) -> String {
 
 #[test]
 fn hello_prints_what_its_header_says() {
-    assert_eq!(printed_by(&mut Command::new(build_example("hello"))), promised("hello"));
+    assert_eq!(printed_by(&mut command(build_example("hello"))), promised("hello"));
 }
 
 #[test]
 fn policy_prints_what_its_header_says() {
-    assert_eq!(printed_by(&mut Command::new(build_example("policy"))), promised("policy"));
+    assert_eq!(printed_by(&mut command(build_example("policy"))), promised("policy"));
 }

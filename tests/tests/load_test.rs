@@ -7,6 +7,7 @@ use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
+use std::iter;
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -20,6 +21,9 @@ use gather_tests::load_test::{Ended, LoadTest};
 /// Nobody listens on port 1 of this machine, and the system gives it to nobody. A port that it does give out may be another
 /// program's by now, or the client's own: of the connections to one that is free, one in some thousands can meet itself.
 const REFUSING: &str = "http://127.0.0.1:1/";
+
+/// A timeout that only what hangs could reach.
+const AN_HOUR: &str = "3600";
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const OK_BYTES: usize = 2;
@@ -294,7 +298,7 @@ fn the_first_failure_does_not_wait_for_the_other_requests() {
         10 => Reply::SendAndClose("good evening\r\n\r\n"),
         _ => Reply::SendAndStall(""),
     });
-    let ended = server.tested(&["--requests", "10", "--concurrency", "10", "--timeout", "3600"]);
+    let ended = server.tested(&["--requests", "10", "--concurrency", "10", "--timeout", AN_HOUR]);
     assert_eq!(ended.code, Some(1), "{ended:#?}");
     assert_eq!(divided(&ended), [0, 0, 1, 9]);
     assert!((1..=10).contains(&ended.failing_request().0));
@@ -339,9 +343,10 @@ fn every_request_is_accounted_for_when_the_server_dies_half_way() {
 
 /// Runs ten requests, of which every other one meets this fault.
 #[track_caller]
-fn every_other_fails(fault: fn() -> Reply, kind: &str, reason: &str) {
+fn every_other_fails(fault: fn() -> Reply, timeout: &str, kind: &str, reason: &str) {
     let server = server(move |request| if request % 2 == 0 { fault() } else { Reply::Send(OK) });
-    let ended = server.tested(&["--requests", "10", "--concurrency", "1", "--timeout", "0.2", "--capture"]);
+    let options = ["--requests", "10", "--concurrency", "1", "--timeout", timeout, "--capture"];
+    let ended = server.tested(&options);
     assert_eq!(ended.code, Some(1), "{ended:#?}");
     assert_eq!(divided(&ended), [5, 0, 5, 0], "{ended:#?}");
     assert_eq!(ended.kinds(), BTreeMap::from([(kind, 5)]));
@@ -352,13 +357,14 @@ fn every_other_fails(fault: fn() -> Reply, kind: &str, reason: &str) {
 
 #[test]
 fn connections_that_are_closed_without_an_answer_are_counted() {
-    every_other_fails(|| Reply::SendAndClose(""), "connection reset or closed", "was not answered");
+    every_other_fails(|| Reply::SendAndClose(""), AN_HOUR, "connection reset or closed", "was not answered");
 }
 
 #[test]
 fn answers_that_are_not_http_are_counted() {
     every_other_fails(
         || Reply::SendAndClose("good evening\r\n\r\n"),
+        AN_HOUR,
         "answer is not HTTP",
         "was not answered",
     );
@@ -367,29 +373,37 @@ fn answers_that_are_not_http_are_counted() {
 #[test]
 fn answers_that_break_off_are_counted() {
     let half = || Reply::SendAndClose("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
-    every_other_fails(half, "connection reset or closed", "broke off in its body");
+    every_other_fails(half, AN_HOUR, "connection reset or closed", "broke off in its body");
 }
 
 #[test]
 fn answers_that_do_not_come_in_time_are_counted() {
     let started = Instant::now();
-    every_other_fails(|| Reply::SendAndStall(""), "timeout", "no whole answer within 200ms");
-    assert!(started.elapsed() >= Duration::from_secs(1), "five times 0.2 seconds");
+    every_other_fails(|| Reply::SendAndStall(""), "1", "timeout", "no whole answer within 1s");
+    assert!(started.elapsed() >= Duration::from_secs(5), "five times one second");
 }
 
 #[test]
 fn answers_that_do_not_end_in_time_are_counted() {
     let half = || Reply::SendAndStall("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
-    every_other_fails(half, "timeout", "no whole answer within 200ms");
+    every_other_fails(half, "1", "timeout", "no whole answer within 1s");
 }
 
 // ---- a look into it
 
+/// The dump that `load_test` prints with these options, which has so many lines.
+#[track_caller]
+fn dump_of<const N: usize>(options: [&str; N], lines: usize) -> Vec<String> {
+    let mut load_test = LoadTest::start(options);
+    let mut complaints = iter::from_fn(|| load_test.next_complaint().map(str::to_owned));
+    let first = complaints.find(|line| line.starts_with("run: ")).expect("it prints a dump");
+    iter::once(first).chain(complaints.take(lines - 1)).collect()
+}
+
 #[test]
 fn a_dump_shows_the_requests_that_wait_while_the_test_runs() {
     let server = server(|_| Reply::SendAndStall(""));
-    let ended = LoadTest::run(["--url", &server.url, "-n=9", "-c=3", "-t=1", "--capture", "--dump=0.25"]);
-    let tree: Vec<_> = ended.complained.lines().skip_while(|line| !line.starts_with("run: ")).collect();
+    let tree = dump_of(["--url", &server.url, "-n=9", "-c=3", "-t", AN_HOUR, "--capture", "--dump=1"], 9);
     let shown = tree.join("\n");
     assert!(
         tree[0].starts_with("run: 4 tasks, 1 gather, ") && tree[0].ends_with(" timers, 3 sockets"),
@@ -411,10 +425,9 @@ fn a_dump_shows_the_requests_that_wait_while_the_test_runs() {
 #[test]
 fn the_dump_of_a_load_test_has_the_shape_that_the_guide_shows() {
     let server = server(|_| Reply::SendAndStall(""));
-    let ended = LoadTest::run(["--url", &server.url, "-n=99", "-c=10", "-t=2", "--dump=0.5"]);
-    let tree = ended.complained.lines().skip_while(|line| !line.starts_with("run: "));
-    let tree: Vec<_> = tree.take_while(|line| !line.starts_with("load_test: ")).collect();
     let shown = guide::printed_under("The dump of a load test");
+    let options = ["--url", &server.url, "-n=99", "-c=10", "-t", AN_HOUR, "--dump=1"];
+    let tree = dump_of(options, shown.lines().count());
     assert_eq!(guide::shape(&tree.join("\n")), guide::shape(&shown), "{tree:#?}");
 }
 

@@ -14,7 +14,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use gather_tests::load_test::{Ended, LoadTest};
 use gather_tests::programs::printed_by;
@@ -78,12 +77,10 @@ impl Nginx {
 
     /// Kills it when `load_test` has said that the first tenth is done. It has nothing else to say before.
     #[track_caller]
-    fn kill_after_a_tenth(&mut self, load_test: &mut LoadTest) -> Instant {
+    fn kill_after_a_tenth(&mut self, load_test: &mut LoadTest) {
         let tenth = load_test.next_complaint().expect("it goes on for longer than this");
         assert!(tenth.starts_with(" 10 %: ") && tenth.ends_with(" 0 failed"), "{tenth}");
-        let now = Instant::now();
         self.process.kill().expect("it runs");
-        now
     }
 
     /// Has it end in order, so that its log is whole, and gives the log: a line for each request.
@@ -182,13 +179,13 @@ fn twenty_thousand_requests_are_twenty_thousand_lines_in_its_log_from_at_most_64
 }
 
 #[test]
-fn when_it_is_killed_the_run_ends_within_a_second_and_names_the_failing_request() {
+fn when_it_is_killed_the_run_ends_at_once_and_names_the_failing_request() {
     let mut nginx = Nginx::start("failing");
-    let mut load_test = nginx.load_test(&["--requests", "200000", "--concurrency", "64"]);
-    let killed = nginx.kill_after_a_tenth(&mut load_test);
+    // If one of them waited for its answer, the run would be taken for one that hangs.
+    let options = ["--requests", "200000", "--concurrency", "64", "--timeout", "3600"];
+    let mut load_test = nginx.load_test(&options);
+    nginx.kill_after_a_tenth(&mut load_test);
     let ended = load_test.ended();
-    let took = killed.elapsed();
-    assert!(took < Duration::from_secs(1), "it took {took:?}");
     assert_eq!(ended.code, Some(1), "{ended:#?}");
     let (request, reason) = ended.failing_request();
     assert!((1..=200_000).contains(&request), "{request}");

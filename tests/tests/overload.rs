@@ -1,5 +1,7 @@
 //! A server with far fewer descriptors than it has clients.
 
+#![cfg(unix)]
+
 use std::cell::Cell;
 use std::env;
 use std::io::{self, BufRead, BufReader, Write};
@@ -10,7 +12,7 @@ use std::time::Duration;
 
 use gather::{Handle, TcpListener, TcpStream, gather, run, sleep, spawn, spawn_blocking};
 use gather_tests::addresses::HERE;
-use gather_tests::alone::{alone_after, command, is_alone};
+use gather_tests::alone::{alone_after, command_after, is_alone};
 use gather_tests::descriptors::open_descriptors;
 use gather_tests::watchdog::finishes;
 use rustix::time::{ClockId, clock_gettime};
@@ -48,7 +50,7 @@ fn with_few_descriptors_every_client_is_served_and_the_server_neither_spins_nor_
 
 /// Holds a thousand connections, of which the server can have but a few at a time.
 fn clients() {
-    let mut server = command("ulimit -n 64", TEST)
+    let mut server = command_after("ulimit -n 64", TEST)
         .env(SERVER, "")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

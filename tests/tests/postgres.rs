@@ -10,6 +10,7 @@ use std::time::Duration;
 use deadpool::managed::Object;
 use gather::{Runtime, gather, run, sleep, timeout};
 use gather_tests::postgres::Postgres;
+use gather_tests::watchdog::LIMIT;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{AsyncMessage, Client, Error};
 
@@ -180,7 +181,7 @@ fn notifications_come_in_order_beside_the_answers() {
                 sleep(Duration::from_millis(1)).await;
             }
         };
-        timeout(Duration::from_secs(20), all).await.expect("the last is on its way");
+        timeout(LIMIT, all).await.expect("the last is on its way");
     });
     assert!(heard.borrow().iter().eq((0..300).map(|number| number.to_string()).collect::<Vec<_>>().iter()));
 }
@@ -205,6 +206,6 @@ fn a_client_that_is_dropped_leaves_neither_task_nor_socket() {
                 sleep(Duration::from_millis(1)).await;
             }
         };
-        timeout(Duration::from_secs(20), gone).await.expect("the connections end");
+        timeout(LIMIT, gone).await.expect("the connections end");
     });
 }

@@ -36,7 +36,7 @@ fn five_hundred_queries_never_have_more_than_16_backends() {
     // Looking on can miss a 17th. So the server is told to refuse it.
     postgres.sql("postgres", "create role sixteen login password 'secret' connection limit 16");
     let url = postgres.database().replace("postgres:secret", "sixteen:secret");
-    let mut pool = start(&["--url", &url, "--pause", "40"]);
+    let mut pool = start(&["--url", &url, "--pause", "150"]);
     wait_for_a_tenth(&mut pool);
     let backends =
         postgres.sql("postgres", "select count(*) from pg_stat_activity where usename = 'sixteen'");
@@ -63,7 +63,7 @@ fn a_seventeenth_backend_would_be_refused_and_counted() {
 fn over_a_unix_socket_it_says_itself_that_there_were_at_most_16_backends() {
     let postgres = Postgres::shared();
     let url = postgres.over_unix(&postgres.database());
-    let ended = start(&["--url", &url, "--pause", "20", "--watch"]).ended();
+    let ended = start(&["--url", &url, "--pause", "100", "--watch"]).ended();
     assert_eq!(ended.code, Some(0), "{ended:#?}");
     assert_eq!(["succeeded", "backends at most"].map(|name| ended.figure(name)), [500, 16], "{ended:#?}");
 }
@@ -72,7 +72,7 @@ fn over_a_unix_socket_it_says_itself_that_there_were_at_most_16_backends() {
 fn when_the_server_restarts_in_the_middle_every_query_succeeds_on_new_connections() {
     let postgres = Postgres::start();
     let url = postgres.database();
-    let mut pool = start(&["--url", &url, "--queries", "2000", "--pause", "20", "--patience", "30"]);
+    let mut pool = start(&["--url", &url, "--queries", "2000", "--pause", "50", "--patience", "300"]);
     wait_for_a_tenth(&mut pool);
     postgres.stop();
     postgres.start_again();
@@ -88,13 +88,13 @@ fn when_the_server_restarts_in_the_middle_every_query_succeeds_on_new_connection
 fn when_the_server_does_not_come_back_the_failures_are_counted_by_kind() {
     let postgres = Postgres::start();
     let url = postgres.database();
-    let mut pool = start(&["--url", &url, "--queries", "2000", "--pause", "20", "--patience", "0.3"]);
+    let mut pool = start(&["--url", &url, "--queries", "300", "--pause", "150", "--patience", "2"]);
     wait_for_a_tenth(&mut pool);
     postgres.stop();
     let ended = pool.ended();
     assert_eq!(ended.code, Some(1), "{ended:#?}");
     let failed = ended.figure("failed");
-    assert_eq!(ended.figure("succeeded") + failed, 2000, "{ended:#?}");
+    assert_eq!(ended.figure("succeeded") + failed, 300, "{ended:#?}");
     assert_eq!(ended.kinds().get("cannot connect: connection refused"), Some(&failed), "{ended:#?}");
 }
 

@@ -17,6 +17,7 @@ use futures_core::Stream;
 use futures_lite::{AsyncRead, AsyncWrite, StreamExt, future, stream};
 use gather::{Handle, RemoteTask, Runtime, TcpStream, gather, run, sleep, spawn_blocking, timeout};
 use gather_tests::rabbitmq::RabbitMq;
+use gather_tests::watchdog::LIMIT;
 use lapin::options::{BasicAckOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection, ConnectionProperties};
@@ -165,7 +166,7 @@ fn gathered_messages_are_confirmed_and_arrive_in_order_and_the_socket_is_gone_in
                 sleep(Duration::from_millis(1)).await;
             }
         };
-        timeout(Duration::from_secs(20), gone).await.expect("the connection is closed");
+        timeout(LIMIT, gone).await.expect("the connection is closed");
         Ok::<_, lapin::Error>(())
     });
     passed_on.expect("all succeed");
@@ -183,7 +184,7 @@ fn who_waits_for_messages_learns_that_the_server_is_gone() {
             drop(server);
             Ok(())
         };
-        let waits = timeout(Duration::from_secs(20), consume(&channel, "empty", 1));
+        let waits = timeout(LIMIT, consume(&channel, "empty", 1));
         gather::gather!(killed, async { waits.await.expect("it learns of it") }).await
     });
     waited.expect_err("there was no message");

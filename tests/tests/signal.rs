@@ -5,7 +5,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::task::Waker;
 use std::thread;
 use std::time::Duration;
@@ -16,16 +16,14 @@ use gather_tests::alone::{alone, command, is_alone};
 use gather_tests::descriptors::open_descriptors;
 use gather_tests::gate::Gate;
 use gather_tests::probe::{poll_once, some_turns};
-use gather_tests::programs::build_example;
+use gather_tests::programs::{self, build_example, send_signal};
 use gather_tests::watchdog::finishes;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-/// Sends a signal to a process, by the shell's own `kill`, which every system has.
 #[track_caller]
 fn send(signal: Signal, process: u32) {
-    let kill = format!("kill -{} {process}", signal.number());
-    assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success(), "{signal:?}");
+    assert!(send_signal(signal.number(), process), "{signal:?}");
 }
 
 /// Sends a signal to this process.
@@ -139,7 +137,7 @@ fn a_signal_whose_runtime_has_ended_is_an_error_and_listening_takes_no_descripto
 
 /// A process that runs that test's body.
 fn start(test: &str) -> Child {
-    command("true", test).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+    command(test).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
 }
 
 /// Waits until it prints this.
@@ -209,7 +207,7 @@ fn the_example_shutdown_lets_connections_finish_and_ends_at_once_when_asked_agai
     finishes(|| {
         let program = build_example("shutdown");
         for asked_again in [false, true] {
-            let mut child = Command::new(&program).stdout(Stdio::piped()).spawn().unwrap();
+            let mut child = programs::command(program.clone()).stdout(Stdio::piped()).spawn().unwrap();
             let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
             let address = lines.next().unwrap().replace("listening on ", "");
             let mut client = TcpStream::connect(address).unwrap();

@@ -79,7 +79,10 @@ fn a_socket_that_is_connected_receives_from_there_only() {
         run(async {
             let [(server, at), (client, from), (stranger, _)] = [bound().await, bound().await, bound().await];
             assert_eq!(client.peer_addr().unwrap_err().kind(), io::ErrorKind::NotConnected);
-            assert_eq!(client.send(b"x").await.unwrap_err().raw_os_error(), Some(89), "needs an address");
+            assert!(
+                client.send(b"x").await.unwrap_err().raw_os_error().is_some(),
+                "it has nobody to send to"
+            );
             client.connect(at).await.unwrap();
             assert_eq!(client.peer_addr().unwrap(), at);
             stranger.send_to(b"stranger", from).await.unwrap();

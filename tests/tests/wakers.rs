@@ -624,6 +624,15 @@ fn forget_output<F: Future + Unpin + 'static>(mut future: F) -> Pin<Box<dyn Futu
     Box::pin(poll_fn(move |cx| Pin::new(&mut future).poll(cx).map(drop)))
 }
 
+/// A leaf that sleeps is ready only when all that the test does is done: with this clock a busy machine changes nothing.
+fn run_virtually<F: Future>(future: F) -> F::Output {
+    virtual_runtime().block_on(future)
+}
+
+fn virtual_runtime() -> Runtime {
+    Builder::new().virtual_clock(true).build().unwrap()
+}
+
 impl Leaf {
     fn new(kind: Kind) -> Leaf {
         let gate = Gate::new();
@@ -723,7 +732,7 @@ fn assert_nothing_is_left(kind: Kind) {
 fn the_last_waker_is_woken_and_the_ones_before_are_dropped_at_once() {
     finishes(|| {
         for kind in KINDS {
-            run(async move {
+            run_virtually(async move {
                 let mut leaf = Leaf::new(kind);
                 let stale = Arc::new(AtomicUsize::new(0));
                 let counted = stale.clone();
@@ -749,7 +758,7 @@ fn the_last_waker_is_woken_and_the_ones_before_are_dropped_at_once() {
 fn what_is_dropped_drops_the_waker_that_it_kept_at_once() {
     finishes(|| {
         for kind in KINDS {
-            run(async move {
+            run_virtually(async move {
                 let mut leaf = Leaf::new(kind);
                 let kept = Arc::new(AtomicUsize::new(0));
                 let counted = kept.clone();
@@ -783,7 +792,7 @@ fn a_runtime_that_ends_drops_the_wakers_that_it_kept() {
                 Done::Drop => drop(counted.fetch_sub(1, Ordering::SeqCst)),
                 Done::Wake => {}
             });
-            let mut leaf = run(async {
+            let mut leaf = run_virtually(async {
                 let mut leaf = Leaf::new(kind);
                 assert!(leaf.poll(&waker).is_pending());
                 leaf
@@ -801,7 +810,7 @@ fn a_runtime_that_ends_drops_the_wakers_that_it_kept() {
 fn a_foreign_waker_that_panics_when_it_is_woken_costs_no_other_its_wake() {
     finishes(|| {
         for kind in KINDS {
-            run(async move {
+            run_virtually(async move {
                 let woken = Woken::new();
                 let mut leaves: Vec<Leaf> = (0..5).map(|_| Leaf::new(kind)).collect();
                 for (index, leaf) in leaves.iter_mut().enumerate() {
@@ -860,7 +869,7 @@ fn a_foreign_waker_that_panics_with_something_that_panics_when_dropped_does_not_
     }
     finishes(|| {
         for kind in KINDS.into_iter().filter(|kind| *kind != Kind::Gather) {
-            run(async move {
+            run_virtually(async move {
                 let mut leaf = Leaf::new(kind);
                 let woken = Woken::new();
                 let good = woken.waker();
@@ -886,7 +895,7 @@ fn a_foreign_waker_that_panics_when_it_is_cloned_leaves_what_was_polled_as_it_wa
     finishes(|| {
         // A panic in the poll of a gather ends the gather, whoever has panicked.
         for kind in KINDS.into_iter().filter(|kind| !matches!(kind, Kind::Gather | Kind::GatherOfSleep)) {
-            run(async move {
+            run_virtually(async move {
                 let armed = Arc::new(AtomicBool::new(true));
                 let waker = panicking(Done::Clone, &armed);
                 // At the first poll, and when another waker is there already.
@@ -932,7 +941,7 @@ fn a_gather_whose_parent_panics_when_it_is_cloned_ends_and_drops_its_children() 
 fn a_foreign_waker_that_panics_when_it_is_dropped_leaves_the_rest_as_it_was() {
     finishes(|| {
         for kind in KINDS {
-            run(async move {
+            run_virtually(async move {
                 // Because another takes its place.
                 let armed = Arc::new(AtomicBool::new(false));
                 let mut leaf = Leaf::new(kind);
@@ -1004,7 +1013,7 @@ fn a_foreign_waker_that_panics_when_the_loop_drops_it_does_not_stop_the_loop() {
 fn many_foreign_wakers_that_panic_when_a_runtime_drops_them_do_not_end_the_process() {
     alone("many_foreign_wakers_that_panic_when_a_runtime_drops_them_do_not_end_the_process", || {
         let dropped = Arc::new(AtomicUsize::new(0));
-        let runtime = Runtime::new().unwrap();
+        let runtime = virtual_runtime();
         let left = runtime.block_on(async {
             let mut left = Vec::new();
             for kind in [Kind::Sleep, Kind::Gather, Kind::Task, Kind::Remote, Kind::Socket] {
@@ -1049,7 +1058,7 @@ fn re_enter() -> io::Result<()> {
 fn a_foreign_waker_may_enter_the_runtime_again_when_it_is_cloned_woken_and_dropped() {
     finishes(|| {
         for kind in KINDS {
-            run(async move {
+            run_virtually(async move {
                 // A panic in a foreign waker may be contained, so count those that returned, too.
                 let entered: Arc<[AtomicUsize; 3]> = Arc::default();
                 let returned: Arc<[AtomicUsize; 3]> = Arc::default();

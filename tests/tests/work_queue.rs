@@ -5,15 +5,14 @@
 
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::OnceLock;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use gather_tests::load_test::{Ended, LoadTest};
 use gather_tests::postgres::Postgres;
-use gather_tests::programs::{build_example, printed_by};
+use gather_tests::programs::{build_example, send_signal};
 use gather_tests::silence::Way;
+use gather_tests::watchdog::LIMIT;
 
 #[track_caller]
 fn start(options: &[&str]) -> LoadTest {
@@ -42,19 +41,20 @@ fn check_status(url: &str, [done, dead, results]: [usize; 3]) {
 fn wait_until(postgres: &Postgres, url: &str, condition: &str) {
     let sql = format!(
         "do $$ begin
-            for i in 1..6000 loop
+            for i in 1..{} loop
                 if ({condition}) then return; end if;
                 perform pg_sleep(0.005);
             end loop;
             raise 'it is never so';
-        end $$"
+        end $$",
+        LIMIT.as_millis() / 5
     );
     postgres.sql(url, &sql);
 }
 
 #[track_caller]
 fn send(signal: &str, process: u32) {
-    printed_by(Command::new("sh").args(["-c", &format!("kill -{signal} {process}")]));
+    assert!(send_signal(signal, process), "{signal}");
 }
 
 #[test]
@@ -66,16 +66,12 @@ fn two_thousand_jobs_have_their_effect_once_while_workers_are_killed_again_and_a
     let work = ["--role", "work", "--concurrency", "4", "--lease", "1", "--until-empty", "--url", &url];
     let done = "select count(*) from jobs where state = 'done'";
 
-    let started = Instant::now();
     let mut workers: [LoadTest; 4] = std::array::from_fn(|_| start(&work));
-    let mut kills = 0;
-    while postgres.sql(&url, done) != "2000" {
-        thread::sleep(Duration::from_millis(400)); // how long they are left in peace
-        workers[kills % 4] = start(&work); // the one that was there is killed when it is dropped
-        kills += 1;
-        assert!(started.elapsed() < Duration::from_secs(60), "{} are done", postgres.sql(&url, done));
+    let kills = 20;
+    for kill in 1..=kills {
+        wait_until(&postgres, &url, &format!("({done}) >= {}", 90 * kill));
+        workers[kill % 4] = start(&work); // the one that was there is killed when it is dropped
     }
-    let elapsed = started.elapsed();
     for worker in workers {
         let ended = worker.ended();
         assert_eq!(ended.code, Some(0), "{ended:#?}");
@@ -83,17 +79,16 @@ fn two_thousand_jobs_have_their_effect_once_while_workers_are_killed_again_and_a
     check_status(&url, [2000, 0, 2000]);
     assert_eq!(postgres.sql(&url, "select count(distinct job) from results"), "2000");
     let repeated = postgres.sql(&url, "select count(*) from jobs where attempts > 1");
-    assert!(kills >= 4 && repeated != "0", "nobody was killed at work: {kills} kills");
-    let rate = 2000.0 / elapsed.as_secs_f64();
-    println!("{kills} kills, {repeated} jobs taken more than once, {elapsed:.2?}, {rate:.0} jobs/s");
+    assert!(repeated != "0", "nobody was killed at work");
+    println!("{kills} kills, {repeated} jobs taken more than once");
 }
 
 #[test]
 fn who_has_lost_a_job_to_another_changes_nothing() {
     let postgres = Postgres::shared();
     let url = postgres.database();
-    run(&["--role", "submit", "--jobs", "1", "--payload", "sleep 400", "--url", &url]);
-    let work = ["--role", "work", "--concurrency", "1", "--lease", "1", "--url", &url];
+    run(&["--role", "submit", "--jobs", "1", "--payload", "sleep 3000", "--url", &url]);
+    let work = ["--role", "work", "--concurrency", "1", "--lease", "3", "--url", &url];
     let stalled = start(&work);
     wait_until(&postgres, &url, WRITTEN);
     send("STOP", stalled.id());
@@ -111,8 +106,8 @@ fn who_has_lost_a_job_to_another_changes_nothing() {
 fn the_lease_of_a_job_that_takes_longer_is_extended() {
     let postgres = Postgres::shared();
     let url = postgres.database();
-    run(&["--role", "submit", "--jobs", "4", "--payload", "sleep 2500", "--url", &url]);
-    let work = ["--role", "work", "--lease", "1", "--until-empty", "--concurrency", "2", "--url", &url];
+    run(&["--role", "submit", "--jobs", "4", "--payload", "sleep 7500", "--url", &url]);
+    let work = ["--role", "work", "--lease", "3", "--until-empty", "--concurrency", "2", "--url", &url];
     let workers = [start(&work), start(&work)];
     let printed: String = workers.map(|worker| worker.ended().printed).concat();
     assert_eq!(printed.matches(": 2 done, 0 failed, 0 lost").count(), 2, "{printed}");
@@ -157,7 +152,7 @@ fn a_job_that_kills_its_workers_is_dead_after_its_last_attempt() {
 }
 
 #[test]
-fn an_idle_worker_begins_a_new_job_at_once() {
+fn an_idle_worker_begins_a_new_job_at_once_when_it_is_announced() {
     let postgres = Postgres::shared();
     let url = postgres.database();
     run(&["--role", "status", "--url", &url]); // makes the tables
@@ -169,29 +164,37 @@ fn an_idle_worker_begins_a_new_job_at_once() {
         create trigger see after insert or update on jobs for each row execute function see()",
     );
     let worker = start(&["--role", "work", "--url", &url]);
+    // One after the other, each announced or not in turn. What nobody announces the worker finds when it looks, twice a second.
     for _ in 0..21 {
         run(&["--role", "submit", "--jobs", "1", "--payload", "sleep 0", "--url", &url]);
         wait_until(&postgres, &url, "not exists (select from jobs where state <> 'done')");
+        postgres.sql(&url, "insert into jobs (payload, max_attempts) values ('sleep 0', 1)");
+        wait_until(&postgres, &url, "not exists (select from jobs where state <> 'done')");
     }
-    let median = "with each as (
-            select min(at) filter (where state = 'running') - min(at) filter (where state = 'ready') as waited
-            from seen group by job
-        )
-        select (1000 * extract(epoch from percentile_cont(0.5) within group (order by waited)))::int from each";
-    let median: u32 = postgres.sql(&url, median).parse().expect("a number of milliseconds");
-    // It looks by itself twice a second, which would be 250 ms or more.
-    assert!(median < 150, "it took {median} ms");
+    let median = |kind: &str| -> u32 {
+        let median = format!(
+            "with each as (
+                select min(at) filter (where state = 'running') - min(at) filter (where state = 'ready') as waited
+                from seen group by job having job % 2 = {kind}
+            )
+            select (1000 * extract(epoch from percentile_cont(0.5) within group (order by waited)))::int from each"
+        );
+        postgres.sql(&url, &median).parse().expect("a number of milliseconds")
+    };
+    let (announced, found) = (median("1"), median("0"));
+    println!("an announced job waits for {announced} ms, another one for {found} ms");
+    assert!(announced + 50 < found, "{announced} ms and {found} ms");
     send("INT", worker.id());
     let ended = worker.ended();
     assert_eq!(ended.code, Some(0), "{ended:#?}");
-    assert!(ended.printed.contains(": 21 done, 0 failed, 0 lost"), "{ended:#?}");
+    assert!(ended.printed.contains(": 42 done, 0 failed, 0 lost"), "{ended:#?}");
 }
 
 #[test]
 fn a_restart_of_the_server_loses_no_job() {
     let postgres = Postgres::start();
     let url = postgres.database();
-    run(&["--role", "submit", "--jobs", "400", "--payload", "sleep 20", "--url", &url]);
+    run(&["--role", "submit", "--jobs", "400", "--payload", "sleep 100", "--url", &url]);
     let worker =
         start(&["--role", "work", "--concurrency", "8", "--lease", "1", "--until-empty", "--url", &url]);
     wait_until(&postgres, &url, "(select count(*) from jobs where state = 'done') >= 40");
@@ -227,12 +230,12 @@ fn a_server_that_says_nothing_for_as_long_as_a_lease_is_taken_for_gone() {
     let url = postgres.database();
     run(&["--role", "submit", "--jobs", "1", "--payload", "sleep 60000", "--url", &url]);
     let way = way_to(&url);
-    let work = ["--role", "work", "--concurrency", "1", "--lease", "1", "--until-empty", "--url"];
+    let work = ["--role", "work", "--concurrency", "1", "--lease", "3", "--until-empty", "--url"];
     let mut worker = start(&[&work[..], &[&by(&way, &url)]].concat());
     wait_until(&postgres, &url, WRITTEN);
     way.silence(0..usize::MAX);
     let complaint = worker.next_complaint();
-    assert_eq!(complaint, Some("work_queue: PostgreSQL has not answered for 1s; again in 1 s"));
+    assert_eq!(complaint, Some("work_queue: PostgreSQL has not answered for 3s; again in 1 s"));
     // It has given the job up in the middle. So another one does it, now that it takes no time.
     postgres.sql(&url, "update jobs set payload = 'sleep 0'");
     let other = run(&[&work[..], &[&url]].concat());
@@ -248,9 +251,9 @@ fn a_server_that_says_nothing_for_as_long_as_a_lease_is_taken_for_gone() {
 fn a_job_whose_own_connection_falls_silent_is_tried_again_on_a_new_one() {
     let postgres = Postgres::shared();
     let url = postgres.database();
-    run(&["--role", "submit", "--jobs", "1", "--payload", "sleep 300", "--url", &url]);
+    run(&["--role", "submit", "--jobs", "1", "--payload", "sleep 3000", "--url", &url]);
     let way = way_to(&url);
-    let work = ["--role", "work", "--concurrency", "1", "--lease", "1", "--pause", "0.1", "--until-empty"];
+    let work = ["--role", "work", "--concurrency", "1", "--lease", "3", "--pause", "0.1", "--until-empty"];
     let worker = start(&[&work[..], &["--url", &by(&way, &url)]].concat());
     wait_until(&postgres, &url, WRITTEN);
     way.silence(1..2); // the first is the one that extends the lease
