@@ -153,8 +153,11 @@ impl EventLoop {
         self.receiver.publish(local.metrics());
         let next_stall = local.look_for_stalled();
         if local.clock.is_virtual() && !local.has_ready() {
-            // What a socket has already is not to be leapt over. (Before it lies down: this may take a ring off the bell.)
-            self.reactor.wait_for_events(local, Some(Duration::ZERO));
+            // What a socket has already is not to be leapt over. (Before it lies down: this may take a ring off the bell.) Twice,
+            // because mio's selector for poll(2) spends one look on what was registered since the last.
+            for _ in 0..2 {
+                self.reactor.wait_for_events(local, Some(Duration::ZERO));
+            }
         }
         let sleeps = !local.has_ready() && self.receiver.lie_down();
         let timeout = if sleeps { self.time_to_sleep(local, now, next_stall) } else { Some(Duration::ZERO) };
