@@ -403,7 +403,7 @@ fn dump_of<const N: usize>(options: [&str; N], lines: usize) -> Vec<String> {
 #[test]
 fn a_dump_shows_the_requests_that_wait_while_the_test_runs() {
     let server = server(|_| Reply::SendAndStall(""));
-    let tree = dump_of(["--url", &server.url, "-n=9", "-c=3", "-t", AN_HOUR, "--capture", "--dump=1"], 9);
+    let tree = dump_of(["--url", &server.url, "-n=9", "-c=3", "-t", AN_HOUR, "--capture", "--dump=1"], 10);
     let shown = tree.join("\n");
     assert!(
         tree[0].starts_with("run: 4 tasks, 1 gather, ") && tree[0].ends_with(" timers, 3 sockets"),

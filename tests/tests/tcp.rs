@@ -1168,8 +1168,8 @@ fn sockets_work_beside_a_virtual_clock() {
     });
 }
 
-#[cfg(target_os = "linux")] // which shows what the descriptors of a process are
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "needs a system that shows what descriptors are")]
 fn no_descriptor_of_a_runtime_is_inherited_by_a_child_process() {
     alone("no_descriptor_of_a_runtime_is_inherited_by_a_child_process", || {
         run(async {
@@ -1193,8 +1193,8 @@ fn no_descriptor_of_a_runtime_is_inherited_by_a_child_process() {
 }
 
 // A process that is stopped and continued finds its wait for events interrupted, though it handles no signal.
-#[cfg(unix)]
 #[test]
+#[cfg_attr(not(unix), ignore = "needs a system that can stop processes")]
 fn a_wait_for_events_that_a_signal_interrupts_goes_on() {
     let test = "a_wait_for_events_that_a_signal_interrupts_goes_on";
     if is_alone(test) {
