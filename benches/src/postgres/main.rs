@@ -42,6 +42,9 @@ type AnyError = Box<dyn Error>;
 /// How many connections each pool has.
 const CONNECTIONS: usize = 16;
 
+/// How long the server may take for an answer: longer than any run.
+const LIMIT: Duration = Duration::from_secs(60);
+
 /// What each query asks. The server waits for so many seconds.
 const SQL: &str = "select 2 * $1::int8, pg_sleep($2)";
 
@@ -220,10 +223,10 @@ fn most_backends(
     thread::scope(|threads| {
         let watches = threads.spawn(|| {
             gather::run(async {
-                let client = connection::connect(&config, drop).await?;
+                let connection = connection::connect(&config, LIMIT, drop).await?;
                 let mut most = 0;
                 while !done.load(Ordering::Relaxed) {
-                    let rows = client.query_typed(sql, &[(&name, Type::TEXT)]).await?;
+                    let rows = connection.query(sql, &[(&name, Type::TEXT)]).await?;
                     most = rows[0].get::<_, i64>(0).max(most);
                     gather::sleep(Duration::from_millis(5)).await;
                 }
