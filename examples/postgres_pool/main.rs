@@ -84,8 +84,12 @@ async fn postgres_pool(options: &Options) -> Result<Report, Failure> {
     let pool = Connections::pool(config, options.connections);
     // Before the run: a server that is not there is one clear error, not five hundred.
     let version = pool::take(&pool).await?.query_one_scalar("show server_version", &[]).await?;
-    let run =
-        Run { options, pool, progress: Progress::new(options.queries), tried_again: RefCell::default() };
+    let run = Run {
+        options,
+        pool,
+        progress: Progress::new(options.queries, true),
+        tried_again: RefCell::default(),
+    };
     let backends = Cell::new(None);
 
     let started = Instant::now();
