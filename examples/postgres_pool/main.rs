@@ -93,7 +93,7 @@ async fn postgres_pool(options: &Options) -> Result<Report, Failure> {
     let run = Run {
         options,
         pool,
-        progress: Progress::new(options.queries),
+        progress: Progress::new(options.queries, true),
         answered: Cell::new(Instant::now()),
         tried_again: RefCell::default(),
     };

@@ -31,7 +31,6 @@ use std::io::{self, BufRead};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
-use std::thread;
 use std::time::Duration;
 
 use async_tungstenite::tungstenite::Message;
@@ -41,6 +40,8 @@ use async_tungstenite::{
 };
 use futures_util::StreamExt;
 use gather::{TcpListener, TcpStream, run, sleep, spawn, timeout};
+use gather_examples::output::start_thread;
+use gather_examples::{complain, say};
 use lexopt::{Arg, Parser};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
@@ -106,7 +107,7 @@ async fn chat(options: Options) -> Result<(), AnyError> {
     let listener = TcpListener::bind(options.listen).await;
     let listener = listener.map_err(|error| format!("cannot listen on {}: {error}", options.listen))?;
     let address = listener.local_addr()?;
-    println!("listening on ws://{address}/");
+    say!("listening on ws://{address}/");
     match options.self_test {
         None => serve(listener).await,
         Some(clients) => {
@@ -114,7 +115,7 @@ async fn chat(options: Options) -> Result<(), AnyError> {
             let tested = timeout(self_test::LIMIT, self_test::run(address, clients.get())).await;
             tested.map_err(|_| format!("the clients took longer than {:?}", self_test::LIMIT))??;
             server.cancel();
-            println!("{clients} clients have each heard all {clients}");
+            say!("{clients} clients have each heard all {clients}");
             Ok(())
         }
     }
@@ -129,14 +130,14 @@ async fn serve(listener: TcpListener) -> ! {
                 let said = said.clone();
                 spawn(async move {
                     if let Err(error) = converse(stream, said).await {
-                        eprintln!("websocket_chat: {address}: {error}");
+                        complain!("websocket_chat: {address}: {error}");
                     }
                 })
                 .detach();
             }
             Err(error) => {
                 // Most likely the process has no file descriptor left: some connections must end first.
-                eprintln!("websocket_chat: cannot accept: {error}");
+                complain!("websocket_chat: cannot accept: {error}");
                 sleep(Duration::from_millis(100)).await;
             }
         }
@@ -211,9 +212,9 @@ async fn connect(server: SocketAddr) -> Result<WebSocketStream<TcpStream>, AnyEr
 async fn talk(server: SocketAddr) -> Result<(), AnyError> {
     let (mut sender, mut receiver) = connect(server).await?.split();
     let (line, mut lines) = mpsc::channel(1);
-    thread::spawn(move || {
+    start_thread("input".into(), move || {
         io::stdin().lock().lines().map_while(Result::ok).try_for_each(|l| line.blocking_send(l))
-    });
+    })?;
     let says = async {
         while let Some(line) = lines.recv().await {
             if line.len() > LONGEST {
@@ -226,7 +227,7 @@ async fn talk(server: SocketAddr) -> Result<(), AnyError> {
     };
     let hears = async {
         while let Some(text) = next_text(&mut receiver).await? {
-            println!("{text}");
+            say!("{text}");
         }
         Ok(())
     };

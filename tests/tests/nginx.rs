@@ -184,7 +184,7 @@ fn twenty_thousand_requests_are_twenty_thousand_lines_in_its_log_from_at_most_64
 #[test]
 fn when_it_is_killed_the_run_ends_within_a_second_and_names_the_failing_request() {
     let mut nginx = Nginx::start("failing");
-    let mut load_test = nginx.load_test(&["--requests", "200000", "--concurrency", "64"]);
+    let mut load_test = nginx.load_test(&["--requests", "200000", "--concurrency", "64", "--progress"]);
     let killed = nginx.kill_after_a_tenth(&mut load_test);
     let ended = load_test.ended();
     let took = killed.elapsed();
@@ -200,7 +200,8 @@ fn when_it_is_killed_the_run_ends_within_a_second_and_names_the_failing_request(
 #[test]
 fn when_it_is_killed_a_capturing_run_accounts_for_every_request() {
     let mut nginx = Nginx::start("capture");
-    let mut load_test = nginx.load_test(&["--requests", "50000", "--concurrency", "64", "--capture"]);
+    let mut load_test =
+        nginx.load_test(&["--requests", "50000", "--concurrency", "64", "--capture", "--progress"]);
     nginx.kill_after_a_tenth(&mut load_test);
     let ended = load_test.ended();
     assert_eq!(ended.code, Some(1), "{ended:#?}");
