@@ -57,6 +57,8 @@ use std::process::{self, ExitCode};
 use std::time::{Duration, Instant};
 
 use gather::{Outcomes, gather, scope, sleep, timeout};
+use gather_examples::complain;
+use gather_examples::output::print;
 use tokio_postgres::types::Type;
 
 use crate::options::Options;
@@ -71,13 +73,17 @@ fn main() -> ExitCode {
         Ok(options) => options,
         Err(code) => return code,
     };
-    match gather::run(postgres_pool(&options)) {
-        Ok(report) => {
-            print!("{report}");
-            if report.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-        }
-        Err(failure) => {
-            eprintln!("postgres_pool: {failure}");
+    let printed = match gather::run(postgres_pool(&options)) {
+        Ok(report) => print(&report)
+            .map(|()| report.failures.is_empty())
+            .map_err(|error| format!("the report cannot be written: {error}")),
+        Err(failure) => Err(failure.to_string()),
+    };
+    match printed {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            complain!("postgres_pool: {error}");
             ExitCode::FAILURE
         }
     }

@@ -67,6 +67,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use gather::sleep;
+use gather_examples::complain;
+use gather_examples::output::print;
 use indicatif::HumanCount;
 
 use crate::options::{Options, Role};
@@ -82,33 +84,36 @@ fn main() -> ExitCode {
         Ok(options) => options,
         Err(code) => return code,
     };
-    let done = gather::run(async {
+    let ended = gather::run(async {
         match options.role {
             Role::Submit => submit(&options).await,
             Role::Work => work(&options).await,
             Role::Status => status(&options).await,
         }
     });
-    match done {
+    let printed = match ended {
+        Ok(report) => print(report).map_err(|error| format!("the report cannot be written: {error}")),
+        Err(failure) => Err(failure.to_string()),
+    };
+    match printed {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("work_queue: {failure}");
+        Err(error) => {
+            complain!("work_queue: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
-async fn submit(options: &Options) -> Result<(), Failure> {
+async fn submit(options: &Options) -> Result<String, Failure> {
     let connection = connect(&options.config, PATIENCE, drop).await?;
     queue::create(&connection).await?;
     queue::submit(&connection, &options.payload, options.jobs, options.attempts).await?;
-    println!("submitted {} jobs", HumanCount(options.jobs.into()));
-    Ok(())
+    Ok(format!("submitted {} jobs\n", HumanCount(options.jobs.into())))
 }
 
 /// Works until it is told to stop. After an error that may pass it connects again. Only at first
 /// must the server be there: the URL may be wrong.
-async fn work(options: &Options) -> Result<(), Failure> {
+async fn work(options: &Options) -> Result<String, Failure> {
     let tally = Tally::default();
     let mut is_there = false;
     loop {
@@ -120,32 +125,27 @@ async fn work(options: &Options) -> Result<(), Failure> {
         match worked {
             // The jobs at work come back when their leases end.
             Err(failure) if failure.may_pass() && !tally.asked_to_stop.get() => {
-                eprintln!("work_queue: {failure}; again in {} s", PAUSE.as_secs());
+                complain!("work_queue: {failure}; again in {} s", PAUSE.as_secs());
             }
             ended => {
                 ended?;
-                break;
+                return Ok(format!("worker {}: {tally}\n", worker::name()));
             }
         }
         is_there = true;
         sleep(PAUSE).await;
     }
-    println!("worker {}: {tally}", worker::name());
-    Ok(())
 }
 
-async fn status(options: &Options) -> Result<(), Failure> {
+async fn status(options: &Options) -> Result<String, Failure> {
     let connection = connect(&options.config, PATIENCE, drop).await?;
     queue::create(&connection).await?;
     let status = queue::status(&connection).await?;
-    for (state, jobs) in status.counts {
-        println!("{state:<28} {:>10}", HumanCount(jobs as u64).to_string());
-    }
+    let line = |(state, jobs)| format!("{state:<28} {:>10}\n", HumanCount(jobs as u64).to_string());
+    let mut report: String = status.counts.map(line).concat();
     if !status.errors.is_empty() {
-        println!("\nlast errors of the dead");
+        report += "\nlast errors of the dead\n";
     }
-    for (id, error) in status.errors {
-        println!("  job {id}: {error}");
-    }
-    Ok(())
+    report.extend(status.errors.iter().map(|(id, error)| format!("  job {id}: {error}\n")));
+    Ok(report)
 }

@@ -19,6 +19,7 @@ use std::{fs, iter, process};
 
 use gather::signal::{Signal, Signals};
 use gather::{gather, interval, scope, sleep};
+use gather_examples::complain;
 use indicatif::HumanCount;
 use tokio::sync::Notify;
 use tokio_postgres::AsyncMessage;
@@ -215,7 +216,7 @@ impl<'a> Worker<'a> {
             if self.pool.refused() > refused {
                 refused = self.pool.refused();
                 let slots = self.options.concurrency;
-                eprintln!(
+                complain!(
                     "work_queue: {} of {slots} slots have a connection: the server refuses more",
                     slots - refused
                 );
@@ -240,7 +241,7 @@ impl<'a> Worker<'a> {
         let now = Instant::now();
         if self.complained.get().is_none_or(|then| now - then >= PAUSE) {
             self.complained.set(Some(now));
-            eprintln!("work_queue: {failure}; again in {} s", pause.as_secs_f64());
+            complain!("work_queue: {failure}; again in {} s", pause.as_secs_f64());
         }
         sleep(pause).await;
     }
@@ -250,7 +251,7 @@ impl<'a> Worker<'a> {
         let mut signals = signals.expect("the system lets a process listen to its signals");
         if let Ok(signal) = signals.recv().await {
             let running = self.held.borrow().len();
-            eprintln!("work_queue: {signal:?}: {running} jobs may finish; again ends at once");
+            complain!("work_queue: {signal:?}: {running} jobs may finish; again ends at once");
             self.tally.asked_to_stop.set(true);
             self.stop();
         }

@@ -4,20 +4,18 @@
 #![cfg(all(unix, feature = "servers"))]
 
 use std::net::TcpListener;
-use std::path::PathBuf;
-use std::process::Command;
-use std::sync::OnceLock;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use gather_tests::example::{Running, closed_pipe, program};
 use gather_tests::load_test::{Ended, LoadTest};
 use gather_tests::postgres::Postgres;
-use gather_tests::programs::{build_example, printed_by};
+use gather_tests::programs::printed_by;
 use gather_tests::silence::Way;
 
 #[track_caller]
 fn start(options: &[&str]) -> LoadTest {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    LoadTest::start_program(PROGRAM.get_or_init(|| build_example("work_queue")), options)
+    LoadTest::start_program(&program("work_queue"), options)
 }
 
 /// A database, over the Unix socket: it asks for no password, whose hash takes a tenth of a second
@@ -419,4 +417,38 @@ fn with_fewer_connections_than_slots_it_goes_on_with_those_it_gets_and_says_so()
     assert!(ended.printed.contains(": 100 done, 0 failed, 0 lost"), "{ended:#?}");
     let says = "of 20 slots have a connection: the server refuses more\n";
     assert!(ended.complained.contains(says), "{ended:#?}");
+}
+
+/// A worker whose output nobody reads.
+#[track_caller]
+fn start_unread(options: &[&str]) -> Running {
+    let mut command = Command::new(program("work_queue"));
+    command.args(options).stdin(Stdio::null()).stdout(closed_pipe()).stderr(closed_pipe());
+    Running { process: command.spawn().expect("it starts"), address: String::new(), printed: None }
+}
+
+#[test]
+fn a_worker_whose_output_nobody_reads_finishes_its_jobs_when_it_is_asked_to_stop() {
+    let postgres = Postgres::shared();
+    let url = database(&postgres);
+    run(&["--role", "submit", "--jobs", "4", "--payload", "sleep 3000", "--url", &url]);
+    let mut worker = start_unread(&["--role", "work", "--url", &url]);
+    wait_until(&postgres, &url, &running(4));
+    worker.signal("TERM");
+    assert_eq!(worker.wait().code(), Some(0));
+    check_status(&url, [4, 0, 4]);
+}
+
+#[test]
+fn a_worker_whose_output_nobody_reads_connects_again() {
+    let postgres = Postgres::start();
+    let url = database(&postgres);
+    run(&["--role", "submit", "--jobs", "200", "--payload", "sleep 20", "--url", &url]);
+    let mut worker =
+        start_unread(&["--role", "work", "-c", "4", "--lease", "1", "--until-empty", "--url", &url]);
+    wait_until(&postgres, &url, "(select count(*) from jobs where state = 'done') >= 10");
+    postgres.stop();
+    postgres.start_again();
+    assert_eq!(worker.wait().code(), Some(0));
+    check_status(&url, [200, 0, 200]);
 }
