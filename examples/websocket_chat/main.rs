@@ -192,7 +192,8 @@ async fn converse(stream: TcpStream, said: broadcast::Sender<String>) -> Result<
         Err(End::Failed(error)) => error,
     };
     if let Some(code) = error.downcast_ref().and_then(close_code) {
-        let _ = timeout(GOODBYE, cut_off(&stream, sender, code)).await; // the first error is the cause
+        // The first error is the one to report.
+        let _ = timeout(GOODBYE, cut_off(&stream, sender, code)).await;
     }
     Err(error)
 }
@@ -202,7 +203,8 @@ fn close_code(error: &tungstenite::Error) -> Option<CloseCode> {
     match error {
         tungstenite::Error::Capacity(_) => Some(CloseCode::Size),
         tungstenite::Error::Utf8(_) => Some(CloseCode::Invalid),
-        tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None, // it is gone
+        // It is gone.
+        tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
         tungstenite::Error::Protocol(_) => Some(CloseCode::Protocol),
         _ => None,
     }

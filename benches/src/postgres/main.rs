@@ -11,7 +11,7 @@
 //!   input order, and the first error would end the run.
 //! * **The same libraries** for the two in Rust: tokio-postgres and deadpool, which parse the statement anew for each query. asyncpg has a
 //!   pool of its own, keeps the statement prepared, and is told not to reset a connection that comes back, which would
-//!   double its queries. Both are in its favour.
+//!   double its queries. Both are in its favour. Ours alone has a limit of time for each answer.
 //! * **One thread each.** tokio runs its `current_thread` runtime, as a gather is one thread. The server has the other cores.
 //! * **A process for each figure, in interleaved rounds**; the table has medians. The first round is not counted: in it the
 //!   server is asked over and over how many backends each has.
