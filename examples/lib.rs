@@ -16,3 +16,7 @@
 //! * `work_queue`: jobs in PostgreSQL, for workers on any number of machines.
 //!
 //! Run one with `cargo run --release --example load_test -- --help`.
+//!
+//! The library itself holds only [`output`], through which all of them write.
+
+pub mod output;

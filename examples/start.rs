@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
 
+use gather_examples::{complain, say};
 use lexopt::{Parser, ValueExt};
 
 /// Runs the program `name`. `read` reads the options, and gives None if help was asked for.
@@ -25,7 +26,7 @@ pub(crate) fn start<O>(
     match program(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{name}: {error}");
+            complain!("{name}: {error}");
             ExitCode::FAILURE
         }
     }
@@ -40,11 +41,11 @@ pub(crate) fn chosen<O>(
     match read {
         Ok(Some(options)) => Ok(options),
         Ok(None) => {
-            println!("{help}");
+            say!("{help}");
             Err(ExitCode::SUCCESS)
         }
         Err(error) => {
-            eprintln!("{name}: {error} (see --help)");
+            complain!("{name}: {error} (see --help)");
             Err(ExitCode::from(2))
         }
     }

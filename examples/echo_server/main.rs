@@ -22,6 +22,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use gather::{TcpListener, TcpStream, gather, run, sleep, spawn};
+use gather_examples::{complain, say};
 use options::Options;
 
 /// What a client of the self-test sends: from one byte to more than the server reads at once.
@@ -38,14 +39,14 @@ async fn echo_server(options: Options) -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(options.listen).await;
     let listener = listener.map_err(|error| format!("cannot listen on {}: {error}", options.listen))?;
     let address = listener.local_addr()?;
-    println!("listening on {address}");
+    say!("listening on {address}");
     match options.self_test {
         None => serve(listener).await,
         Some(clients) => {
             let server = spawn(serve(listener));
             gather((0..clients.get()).map(|client| check(address, client))).limit(CLIENTS_AT_ONCE).await?;
             server.cancel();
-            println!("{clients} clients had {} messages each echoed", MESSAGE_SIZES.len());
+            say!("{clients} clients had {} messages each echoed", MESSAGE_SIZES.len());
             Ok(())
         }
     }
@@ -58,7 +59,7 @@ async fn serve(listener: TcpListener) -> ! {
             Ok((stream, _)) => spawn(echo(stream)).detach(),
             Err(error) => {
                 // Most likely the process has no file descriptor left: some connections must end first.
-                eprintln!("echo_server: cannot accept: {error}");
+                complain!("echo_server: cannot accept: {error}");
                 sleep(Duration::from_millis(100)).await;
             }
         }

@@ -28,6 +28,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use gather::{Handle, Outcomes, gather, interval, run, sleep, spawn_blocking};
+use gather_examples::complain;
+use gather_examples::output::print;
 use lexopt::{Arg, Parser};
 
 const HELP: &str = "\
@@ -93,7 +95,7 @@ async fn hash_tree(options: Options) -> Result<(), Box<dyn Error>> {
         ticks.tick().await; // the first is at once
         loop {
             ticks.tick().await;
-            eprintln!("{} of {} files, {} bytes", files.get(), paths.len(), grouped(bytes.get()));
+            complain!("{} of {} files, {} bytes", files.get(), paths.len(), grouped(bytes.get()));
         }
     };
     // The one that goes on for ever is dropped when the other has ended.
@@ -106,17 +108,19 @@ async fn hash_tree(options: Options) -> Result<(), Box<dyn Error>> {
         digest.take(paths[index].to_string_lossy().as_bytes());
         digest.take(&hash.to_le_bytes());
     }
-    println!(
-        "{} files, {} bytes in {:.1?}, by {} threads at most",
+    let threads = if options.on_the_loop { 0 } else { options.limit.get() };
+    print(format_args!(
+        "{} files, {} bytes in {:.1?}, by {threads} threads at most\n\
+         digest {:016x}\n\
+         the loop was busy for {:.0?} at most without a pause\n",
         files.get(),
         grouped(bytes.get()),
         started.elapsed(),
-        if options.on_the_loop { 0 } else { options.limit.get() }
-    );
-    println!("digest {:016x}", digest.0);
-    println!("the loop was busy for {:.0?} at most without a pause", metrics.longest_poll());
+        digest.0,
+        metrics.longest_poll(),
+    ))?;
     for (index, error) in hashes.failures() {
-        eprintln!("files: {}: {error}", paths[index].display());
+        complain!("files: {}: {error}", paths[index].display());
     }
     match hashes.failure_count() {
         0 => Ok(()),

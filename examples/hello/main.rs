@@ -13,6 +13,7 @@
 use std::time::Duration;
 
 use gather::{gather, run, sleep};
+use gather_examples::say;
 
 /// Where the pages are. Every fetch borrows it: no `Arc`, no `clone`, no `'static`.
 struct Site {
@@ -25,7 +26,7 @@ impl Site {
         let page = self.pages.iter().find(|(name, _)| *name == path);
         let (name, duration) = page.ok_or_else(|| format!("no such page: {path}"))?;
         sleep(*duration).await;
-        println!("fetched {name}");
+        say!("fetched {name}");
         Ok(format!("<h1>{name}</h1>"))
     }
 }
@@ -38,14 +39,14 @@ fn main() -> Result<(), String> {
         // the input.
         let paths = ["/news", "/about", "/contact"];
         let pages = gather(paths.iter().map(|path| site.fetch(path))).limit(2).await?;
-        println!("in order: {pages:?}");
+        say!("in order: {pages:?}");
 
         // The first failure ends the others, which never print that they are fetched.
         let paths = ["/news", "/about", "/missing", "/contact"];
         match gather(paths.iter().map(|path| site.fetch(path))).await {
             Ok(_) => Err("a page too many".into()),
             Err(error) => {
-                println!("failed at once: {error}");
+                say!("failed at once: {error}");
                 Ok(())
             }
         }

@@ -26,11 +26,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::process::{self, Command, ExitCode};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use gather::signal::{Signal, Signals};
 use gather::{Task, TcpStream, gather, run, spawn, spawn_blocking};
+use gather_examples::output::start_thread;
+use gather_examples::say;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
@@ -101,9 +103,9 @@ async fn http_server(options: Options) -> Result<(), Box<dyn Error>> {
     for (number, listener) in listeners.into_iter().enumerate() {
         let (stopped, grace) = (stopped.clone(), options.grace);
         let main = move || run(serve(listener, stopped, grace));
-        cores.push(thread::Builder::new().name(format!("core {number}")).spawn(main)?);
+        cores.push(start_thread(format!("core {number}"), main)?);
     }
-    println!("listening on http://{address}/, cores: {}", options.cores);
+    say!("listening on http://{address}/, cores: {}", options.cores);
 
     let tested = async {
         match options.self_test {
@@ -118,12 +120,12 @@ async fn http_server(options: Options) -> Result<(), Box<dyn Error>> {
         if TcpStream::connect(address).await.is_ok() {
             return Err("somebody was let in after the end".into());
         }
-        println!("each answer came, the one that was on its way, too, and then nobody was let in");
+        say!("each answer came, the one that was on its way, too, and then nobody was let in");
     }
     let total: u64 = served.iter().map(|core| core.requests).sum();
     let shares =
         served.iter().enumerate().map(|(core, served)| format!("{} by core {core}", served.requests));
-    println!("{total} requests: {}", shares.collect::<Vec<_>>().join(", "));
+    say!("{total} requests: {}", shares.collect::<Vec<_>>().join(", "));
     match served.iter().map(|core| core.cut_off).sum() {
         0 => Ok(()),
         cut_off => Err(format!("connections that had not finished in time: {cut_off}").into()),
@@ -140,7 +142,7 @@ async fn end_when_asked(
     let signal = signals.recv().await?;
     drop(signals); // the next one ends the process
     if options.self_test.is_none() {
-        println!("{signal:?}: connections may finish, within {:?}; again ends at once", options.grace);
+        say!("{signal:?}: connections may finish, within {:?}; again ends at once", options.grace);
     }
     stop.send_replace(true);
     let ended = spawn_blocking(move || cores.into_iter().map(|core| core.join()).collect::<Vec<_>>()).await?;

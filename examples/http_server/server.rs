@@ -11,6 +11,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use gather::{Sleep, TcpListener, TcpStream, sleep, spawn, timeout};
+use gather_examples::complain;
 use http_body_util::{Either, Full};
 use hyper::body::{Body, Bytes, Frame, Incoming};
 use hyper::server::conn::http1;
@@ -76,7 +77,7 @@ async fn accept(
             }
             Err(error) => {
                 // Most likely the process has no file descriptor left: some connections must end first.
-                eprintln!("http_server: cannot accept: {error}");
+                complain!("http_server: cannot accept: {error}");
                 sleep(Duration::from_millis(100)).await;
             }
         }

@@ -32,6 +32,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gather::{TcpStream, gather, run, spawn, timeout};
+use gather_examples::say;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
@@ -115,7 +116,7 @@ async fn https(options: Options) -> Result<(), Box<dyn Error>> {
         }
     };
     let client = Client::new(url, roots)?;
-    println!("GET {}, {} requests, {} at a time", client.url, options.requests, options.limit);
+    say!("GET {}, {} requests, {} at a time", client.url, options.requests, options.limit);
 
     let started = Instant::now();
     let requests = (0..options.requests.get()).map(|_| client.get());
@@ -128,13 +129,13 @@ async fn https(options: Options) -> Result<(), Box<dyn Error>> {
         return Err(format!("one answer has status {status}, another {other}").into());
     }
     let bytes: usize = answers.iter().map(|(_, body)| body.len()).sum();
-    println!("{} answers with status {}, {bytes} bytes in {elapsed:.1?}", answers.len(), status.as_str());
-    println!("handshakes: {} in full, {} resumed", client.full.get(), client.resumed.get());
+    say!("{} answers with status {}, {bytes} bytes in {elapsed:.1?}", answers.len(), status.as_str());
+    say!("handshakes: {} in full, {} resumed", client.full.get(), client.resumed.get());
     if options.other.is_none() {
         // Nobody who signed it is trusted: there must be no answer.
         match Client::new(client.url, RootCertStore::empty())?.get().await {
             Ok(_) => return Err("a client that trusts nobody got an answer".into()),
-            Err(error) => println!("without the server's certificate: {error}"),
+            Err(error) => say!("without the server's certificate: {error}"),
         }
     }
     Ok(())

@@ -38,11 +38,12 @@ mod server;
 use std::cell::RefCell;
 use std::error::Error;
 use std::fmt::Display;
-use std::io::{Write, stdout};
 use std::process::ExitCode;
 use std::time::Instant;
 
 use gather::{dump, gather, sleep, spawn};
+use gather_examples::output::print;
+use gather_examples::{complain, say};
 
 use crate::chart::Chart;
 use crate::client::Client;
@@ -55,7 +56,7 @@ fn main() -> ExitCode {
     let options = match Options::parse(std::env::args_os().skip(1)) {
         Ok(Some(options)) => options,
         Ok(None) => {
-            println!("{}", options::HELP);
+            say!("{}", options::HELP);
             return ExitCode::SUCCESS;
         }
         Err(error) => return refuse(error),
@@ -66,14 +67,14 @@ fn main() -> ExitCode {
         Err(error) => return refuse(error),
     };
     gather::run(load_test(&options, chart)).unwrap_or_else(|error| {
-        eprintln!("load_test: {}", Chain(&*error));
+        complain!("load_test: {}", Chain(&*error));
         ExitCode::FAILURE
     })
 }
 
 /// The options cannot be used.
 fn refuse(error: impl Display) -> ExitCode {
-    eprintln!("load_test: {error} (see --help)");
+    complain!("load_test: {error} (see --help)");
     ExitCode::from(2)
 }
 
@@ -84,12 +85,12 @@ async fn load_test(options: &Options, chart: Option<Chart>) -> Result<ExitCode, 
         None => server::start()?,
     };
     let client = Client::new(url.clone(), options.concurrency, options.timeout);
-    let progress = Progress::new(options.requests);
+    let progress = Progress::new(options.requests, options.progress);
 
     if let Some(after) = options.dump {
         let shows = async move {
             sleep(after).await;
-            eprintln!("{}", dump());
+            complain!("{}", dump());
         };
         spawn(shows).named("dump").detach();
     }
@@ -99,14 +100,15 @@ async fn load_test(options: &Options, chart: Option<Chart>) -> Result<ExitCode, 
     progress.finish();
 
     if let (false, Some((index, failure))) = (options.capture, outcome.failures.first()) {
-        eprintln!("load_test: request {} failed: {}", count(index + 1), Chain(failure));
+        complain!("load_test: request {} failed: {}", count(index + 1), Chain(failure));
     }
     let connections = client.connections_opened();
     let report = Report { options, url: &url, outcome: &outcome, connections, elapsed };
-    write!(stdout(), "{report}")?;
+    let printed = print(&report);
     if let Some(chart) = chart {
         chart.write(&outcome.answers, started)?;
     }
+    printed.map_err(|error| format!("the report cannot be written: {error}"))?;
     Ok(if report.all_succeeded() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -23,6 +23,7 @@ Options:
       --capture          go on after a failure, and count the failures by kind;
                          without it the first failure ends the run at once
       --chart FILE.svg   write a chart of the latency over the run
+      --progress         show how far the run is also where stderr is no terminal: a line for each tenth
       --dump SECONDS     show what the client is doing after so long: its tasks, the gather and its children
   -h, --help             show this
 
@@ -41,6 +42,7 @@ pub(crate) struct Options {
     pub(crate) timeout: Duration,
     pub(crate) capture: bool,
     pub(crate) chart: Option<PathBuf>,
+    pub(crate) progress: bool,
     pub(crate) dump: Option<Duration>,
 }
 
@@ -56,6 +58,7 @@ impl Options {
             timeout: Duration::from_secs(10),
             capture: false,
             chart: None,
+            progress: false,
             dump: None,
         };
         let mut parser = Parser::from_args(arguments);
@@ -73,6 +76,7 @@ impl Options {
                 }
                 Arg::Long("capture") => options.capture = true,
                 Arg::Long("chart") => options.chart = Some(parser.value()?.into()),
+                Arg::Long("progress") => options.progress = true,
                 Arg::Long("dump") => options.dump = Some(seconds(&mut parser, "--dump")?),
                 Arg::Short('h') | Arg::Long("help") => return Ok(None),
                 unknown => return Err(unknown.unexpected()),
@@ -140,13 +144,14 @@ mod tests {
             "0.25",
             "--capture",
             "--chart=x.svg",
+            "--progress",
             "--dump=1.5",
         ];
         let options = Options::parse(line).expect("valid").expect("not help");
         assert_eq!(options.url, Some(Uri::from_static("http://[::1]:8080/a?b")));
         assert_eq!((options.requests, options.concurrency), (5, 2));
         assert_eq!(options.timeout, Duration::from_millis(250));
-        assert!(options.capture);
+        assert!(options.capture && options.progress);
         assert_eq!(options.chart, Some("x.svg".into()));
         assert_eq!(options.dump, Some(Duration::from_millis(1500)));
     }

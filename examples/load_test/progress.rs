@@ -1,29 +1,37 @@
-//! How far the run is, on stderr: a bar on a terminal, a plain line for each tenth elsewhere.
+//! How far the run is, on stderr: a bar on a terminal; elsewhere a plain line for each tenth, if it is
+//! asked for.
 
 use std::cell::Cell;
 use std::fmt;
 use std::io::{IsTerminal, stderr};
 use std::time::Duration;
 
+use gather_examples::complain;
 use indicatif::{HumanCount, ProgressBar, ProgressState, ProgressStyle};
 
 pub(crate) struct Progress {
     total: u64,
     done: Cell<u64>,
     failed: Cell<u64>,
-    /// None where stderr is a file or a pipe.
-    bar: Option<ProgressBar>,
+    shown: Shown,
+}
+
+enum Shown {
+    Bar(ProgressBar),
+    Lines,
+    Nothing,
 }
 
 impl Progress {
-    pub(crate) fn new(total: usize) -> Progress {
+    /// Where stderr is a file or a pipe, nothing is shown without `lines`.
+    pub(crate) fn new(total: usize, lines: bool) -> Progress {
         let total = total as u64;
-        Progress {
-            total,
-            done: Cell::new(0),
-            failed: Cell::new(0),
-            bar: stderr().is_terminal().then(|| bar(total)),
-        }
+        let shown = match lines {
+            _ if stderr().is_terminal() => Shown::Bar(bar(total)),
+            true => Shown::Lines,
+            false => Shown::Nothing,
+        };
+        Progress { total, done: Cell::new(0), failed: Cell::new(0), shown }
     }
 
     /// Counts a request when it ends, and hands on what it came to.
@@ -36,21 +44,21 @@ impl Progress {
     fn add(&self, failed: bool) {
         self.done.set(self.done.get() + 1);
         self.failed.set(self.failed.get() + u64::from(failed));
-        match &self.bar {
-            Some(bar) => {
+        match &self.shown {
+            Shown::Bar(bar) => {
                 bar.inc(1);
                 if failed {
                     bar.set_message(format!(", {} failed", HumanCount(self.failed.get())));
                 }
             }
-            None if self.is_a_new_tenth() => eprintln!("{self}"),
-            None => {}
+            Shown::Lines if self.is_a_new_tenth() => complain!("{self}"),
+            Shown::Lines | Shown::Nothing => {}
         }
     }
 
     /// Takes the bar away, so that what is printed next begins on a clean line.
     pub(crate) fn finish(&self) {
-        if let Some(bar) = &self.bar {
+        if let Shown::Bar(bar) = &self.shown {
             bar.finish_and_clear();
         }
     }
@@ -95,7 +103,7 @@ mod tests {
     #[test]
     fn each_tenth_is_said_once() {
         for total in [1, 3, 10, 25, 10_000] {
-            let progress = Progress { total, done: Cell::new(0), failed: Cell::new(0), bar: None };
+            let progress = Progress { total, done: Cell::new(0), failed: Cell::new(0), shown: Shown::Lines };
             let mut said = 0;
             for _ in 0..total {
                 progress.done.set(progress.done.get() + 1);

@@ -8,10 +8,10 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::mpsc;
-use std::thread;
 use std::time::Duration;
 
 use gather::{TcpListener, sleep, spawn};
+use gather_examples::output::start_thread;
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::server::conn::http1;
@@ -33,7 +33,7 @@ pub(crate) fn start() -> io::Result<Uri> {
             Err(error) => sender.send(Err(error)).expect("the client waits for the error"),
         }
     };
-    thread::Builder::new().name("server".into()).spawn(|| gather::run(server))?;
+    start_thread("server".into(), || gather::run(server))?;
     let address = receiver.recv().expect("the server sends one of the two")?;
     Ok(format!("http://{address}/").parse().expect("an address makes a URL"))
 }

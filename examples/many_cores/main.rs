@@ -27,6 +27,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use gather::{Handle, RemoteTask, TcpListener, TcpStream, gather, run};
+use gather_examples::output::start_thread;
+use gather_examples::say;
 use lexopt::{Arg, Parser};
 use tokio::sync::oneshot;
 
@@ -73,7 +75,7 @@ fn main() -> ExitCode {
 }
 
 async fn many_cores(Options { cores, clients }: Options) -> Result<(), Box<dyn Error>> {
-    println!("clients: {clients}, cores: {cores}");
+    say!("clients: {clients}, cores: {cores}");
     let cores = (0..cores.get()).map(Core::start).collect::<io::Result<Vec<_>>>()?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
@@ -89,12 +91,12 @@ async fn many_cores(Options { cores, clients }: Options) -> Result<(), Box<dyn E
     }
     let shares = served.iter().enumerate().map(|(core, count)| format!("{count} by core {core}"));
     let shares = shares.collect::<Vec<_>>().join(", ");
-    println!("{} answers in {:.1?}: {shares}", answers.len(), started.elapsed());
+    say!("{} answers in {:.1?}: {shares}", answers.len(), started.elapsed());
 
     // A gather over all runtimes: each child is a task on another thread.
     let polls =
         gather(cores.iter().map(|core| core.handle.spawn(async || Handle::current().metrics().polls())));
-    println!("a core polled {} times at most", polls.await?.into_iter().max().unwrap_or(0));
+    say!("a core polled {} times at most", polls.await?.into_iter().max().unwrap_or(0));
     cores.into_iter().try_for_each(Core::stop)
 }
 
@@ -114,7 +116,7 @@ impl Core {
             let _ = sender.send(Handle::current());
             let _ = stopped.await;
         };
-        let thread = thread::Builder::new().name(format!("core {number}")).spawn(|| run(main))?;
+        let thread = start_thread(format!("core {number}"), || run(main))?;
         let handle = handle.recv().map_err(|_| io::Error::other("a thread had no runtime"))?;
         Ok(Core { handle, thread, stop })
     }

@@ -15,6 +15,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use gather::{Builder, Kept, Policy, gather, sleep};
+use gather_examples::say;
 
 /// Ends the gather when the values seen sum to `goal` or more.
 struct SumTo {
@@ -61,10 +62,10 @@ fn main() -> std::io::Result<()> {
         // The input is endless: only as many are asked as are needed, two at a time.
         let Seen { sum, last } = gather((1..).map(sensor)).limit(2).policy(SumTo { goal: 100, sum: 0 }).await;
         let last = last.expect("there is always one more");
-        println!("asked {} of endless sensors: {sum}, and the last that counted was #{last}", asked.take());
+        say!("asked {} of endless sensors: {sum}, and the last that counted was #{last}", asked.take());
 
         let Seen { sum, .. } = gather((1..=3).map(sensor)).policy(SumTo { goal: 100, sum: 0 }).await;
-        println!("asked {} of 3 sensors: only {sum}", asked.take());
+        say!("asked {} of 3 sensors: only {sum}", asked.take());
     });
     Ok(())
 }

@@ -1,26 +1,32 @@
-//! A connection to PostgreSQL over this runtime's sockets, and what can go wrong with one. The examples `postgres_pool` and
-//! `work_queue` share it.
+//! A connection to PostgreSQL over this runtime's sockets, and its failures. The examples
+//! `postgres_pool` and `work_queue` share it.
 //!
-//! tokio-postgres splits a connection in two: a `Client`, which sends queries and awaits answers, and a future that moves
-//! the bytes. That future is spawned here, on this runtime; it ends when the client is dropped or the server is gone.
+//! tokio-postgres splits a connection in two: a `Client`, which sends queries and awaits answers,
+//! and a future that moves the bytes. That future is spawned here, on this runtime; it ends when
+//! the client is dropped or the server is gone. [`Connection`] adds what a program in production
+//! needs: each question has a limit of time, and the server's last words are kept.
 //!
-//! What tokio-postgres does only on a tokio runtime is done here: choosing the socket, and a limit on the time to connect.
-//! A pool of such connections is in `pool`. Not here: TLS, and several hosts in one URL (the first is taken).
+//! What tokio-postgres does only on a tokio runtime is done here: choosing the socket, and a limit
+//! on the time to connect. A pool of such connections is in `pool`. Not here: TLS, and several
+//! hosts in one URL (the first is taken).
 
 pub(crate) mod pool;
 
+use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::iter::successors;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use gather::{TcpStream, UnixStream, spawn, timeout};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_postgres::config::Host;
-use tokio_postgres::error::SqlState;
-use tokio_postgres::{AsyncMessage, Client, Config, NoTls};
+use tokio_postgres::error::Severity;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Row};
 
 /// How long connecting may take, unless the URL says `connect_timeout=SECONDS`.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -33,13 +39,13 @@ pub(crate) fn url(text: &str) -> Result<Config, String> {
     if config.get_hosts().is_empty() { Err("there is no host in the URL".into()) } else { Ok(config) }
 }
 
-/// Connects. `hears` is called with what the server says unasked: notifications, and notices.
-pub(crate) async fn connect<H>(config: &Config, hears: H) -> Result<Client, Failure>
+/// Connects. `limit` is how long the server may take for an answer; `hears` is called with what
+/// the server sends unasked: notifications and notices.
+pub(crate) async fn connect<H>(config: &Config, limit: Duration, hears: H) -> Result<Connection, Failure>
 where
     H: FnMut(AsyncMessage) + 'static,
 {
     let port = config.get_ports().first().copied().unwrap_or(5432);
-    let limit = config.get_connect_timeout().copied().unwrap_or(TIMEOUT);
     let to = |address: &str| Address(address.into());
     match config.get_hosts().first() {
         Some(Host::Tcp(name)) => {
@@ -49,25 +55,25 @@ where
                 stream.set_nodelay(true)?;
                 Ok(stream)
             };
-            start(config, hears, limit, address, connected).await
+            start(config, limit, hears, address, connected).await
         }
         Some(Host::Unix(folder)) => {
             let path = folder.join(format!(".s.PGSQL.{port}"));
             let address = to(&path.display().to_string());
-            start(config, hears, limit, address, UnixStream::connect(path)).await
+            start(config, limit, hears, address, UnixStream::connect(path)).await
         }
         None => Err(Failure::Connect(to("(no host in the URL)"), io::ErrorKind::InvalidInput.into())),
     }
 }
 
-/// Waits for the stream, speaks with the server about who we are, and spawns the future that moves the bytes.
+/// Waits for the stream, logs in, and spawns the future that moves the bytes.
 async fn start<S, H>(
     config: &Config,
-    mut hears: H,
     limit: Duration,
+    mut hears: H,
     address: Address,
     connected: impl Future<Output = io::Result<S>>,
-) -> Result<Client, Failure>
+) -> Result<Connection, Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
     H: FnMut(AsyncMessage) + 'static,
@@ -76,31 +82,122 @@ where
         let stream = connected.await.map_err(|error| Failure::Connect(address.clone(), error))?;
         config.connect_raw(stream, NoTls).await.map_err(Failure::Postgres)
     };
-    let Ok(started) = timeout(limit, start).await else {
+    let Ok(started) = timeout(config.get_connect_timeout().copied().unwrap_or(TIMEOUT), start).await else {
         return Err(Failure::Connect(address, io::ErrorKind::TimedOut.into()));
     };
     let (client, mut connection) = started?;
-    // Whoever has the client learns of an error from it.
+    let last_words = LastWords::default();
+    let keeps = Arc::clone(&last_words);
     let moves_bytes = async move {
-        while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
-            hears(message);
+        while let Some(message) = poll_fn(|cx| connection.poll_message(cx)).await {
+            match message {
+                Ok(message) => hears(message),
+                Err(error) => {
+                    *keeps.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    break;
+                }
+            }
         }
     };
     spawn(moves_bytes).named("connection").detach();
-    Ok(client)
+    Ok(Connection { client, line: Line { limit, gone: Cell::new(false), last_words } })
 }
 
-/// Awaits an answer of the server for so long, and no longer. A server that is stuck, or a network that swallows everything, ends no
-/// connection: it says nothing. After a failure of this kind, what was asked may have been done or not, and the connection
-/// is of no more use.
-#[allow(dead_code, reason = "postgres_pool has no limit")]
-pub(crate) async fn answer<T>(
+/// A connection. Each of its questions ends within its limit.
+pub(crate) struct Connection {
+    /// tokio-postgres itself, for all that is not below. It has no limits.
+    pub(crate) client: Client,
+    line: Line,
+}
+
+/// What a connection asks over, and each of its transactions.
+struct Line {
+    /// How long an answer may take.
     limit: Duration,
-    asked: impl Future<Output = Result<T, tokio_postgres::Error>>,
-) -> Result<T, Failure> {
-    match timeout(limit, asked).await {
-        Ok(answered) => Ok(answered?),
-        Err(_) => Err(Failure::Silent(limit)),
+    /// The connection is of no more use: an answer did not come, or the server has said goodbye.
+    gone: Cell<bool>,
+    last_words: LastWords,
+}
+
+/// The error that ended a connection while it was idle, until a question fails of it. The client
+/// itself then only says "connection closed".
+type LastWords = Arc<Mutex<Option<tokio_postgres::Error>>>;
+
+/// The values of a query, with their types: so the server need not be asked for these first.
+type Values<'a> = [(&'a (dyn ToSql + Sync), Type)];
+
+impl Connection {
+    /// Asks for rows.
+    pub(crate) async fn query(&self, sql: &str, values: &Values<'_>) -> Result<Vec<Row>, Failure> {
+        self.line.answer(self.client.query_typed(sql, values)).await
+    }
+
+    /// Runs a statement. Returns how many rows it has changed.
+    pub(crate) async fn execute(&self, sql: &str, values: &Values<'_>) -> Result<u64, Failure> {
+        self.line.answer(self.client.execute_typed(sql, values)).await
+    }
+
+    /// Runs several statements without values.
+    pub(crate) async fn batch(&self, sql: &str) -> Result<(), Failure> {
+        self.line.answer(self.client.batch_execute(sql)).await
+    }
+
+    /// Begins a transaction, which is rolled back if it is dropped.
+    pub(crate) async fn begin(&mut self) -> Result<Transaction<'_>, Failure> {
+        let Connection { client, line } = self;
+        Ok(Transaction { transaction: line.answer(client.transaction()).await?, line })
+    }
+
+    /// Changes how long an answer may take.
+    pub(crate) fn set_limit(&mut self, limit: Duration) {
+        self.line.limit = limit;
+    }
+
+    /// Whether the connection is of no more use.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.line.gone.get() || self.client.is_closed()
+    }
+}
+
+/// A transaction. Each of its questions ends within the limit of its connection.
+pub(crate) struct Transaction<'a> {
+    transaction: tokio_postgres::Transaction<'a>,
+    line: &'a Line,
+}
+
+impl Transaction<'_> {
+    /// Runs a statement. Returns how many rows it has changed.
+    pub(crate) async fn execute(&self, sql: &str, values: &Values<'_>) -> Result<u64, Failure> {
+        self.line.answer(self.transaction.execute_typed(sql, values)).await
+    }
+
+    /// Keeps what the transaction has done. After a failure it may be kept or not.
+    pub(crate) async fn commit(self) -> Result<(), Failure> {
+        self.line.answer(self.transaction.commit()).await
+    }
+}
+
+impl Line {
+    /// Awaits an answer, within the limit. A server that is stuck, or a network that swallows
+    /// everything, ends no connection: nothing comes. The question may then have been done or not.
+    async fn answer<T>(
+        &self,
+        asked: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, Failure> {
+        let error = match timeout(self.limit, asked).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) => error,
+            Err(_) => {
+                self.gone.set(true);
+                return Err(Failure::Silent(self.limit));
+            }
+        };
+        let severity = error.as_db_error().and_then(|said| said.parsed_severity());
+        if let Some(Severity::Fatal | Severity::Panic) = severity {
+            self.gone.set(true);
+        }
+        let mut last_words = self.last_words.lock().unwrap_or_else(PoisonError::into_inner);
+        Err(Failure::Postgres(if error.is_closed() { last_words.take().unwrap_or(error) } else { error }))
     }
 }
 
@@ -115,24 +212,28 @@ pub(crate) enum Failure {
     Connect(Address, io::Error),
     /// There is one, and the server or tokio-postgres refuses, or it ended.
     Postgres(tokio_postgres::Error),
-    /// There is one, and nothing came over it for so long.
+    /// There is one, and no answer came for so long.
     Silent(Duration),
 }
 
+/// The errors that pass, by the beginning of their SQLSTATE. An overload, a failover, a restart or
+/// another transaction is the cause, and not the question.
+const PASSING: [&str; 6] = [
+    "08",    // connection exception
+    "25006", // the server is read-only, as in a failover
+    "40",    // rolled back: a deadlock, a serialization failure
+    "53",    // no more connections, memory or disk
+    "55P03", // a lock was not available in time
+    "57",    // the operator: a shutdown, a start, a statement's timeout
+];
+
 impl Failure {
-    /// Whether the connection is to blame (refused, lost, the server is stopping or starting), and not what was asked: with
-    /// a new one it may work.
-    pub(crate) fn is_of_the_connection(&self) -> bool {
+    /// Whether the same may work after a pause, if need be over a new connection.
+    pub(crate) fn may_pass(&self) -> bool {
         match self {
             Failure::Connect(..) | Failure::Silent(_) => true,
             Failure::Postgres(error) => match error.code() {
-                Some(code) => [
-                    SqlState::ADMIN_SHUTDOWN,
-                    SqlState::CRASH_SHUTDOWN,
-                    SqlState::CANNOT_CONNECT_NOW,
-                    SqlState::TOO_MANY_CONNECTIONS,
-                ]
-                .contains(code),
+                Some(code) => PASSING.iter().any(|class| code.code().starts_with(class)),
                 None => error.is_closed() || io_error(error).is_some(),
             },
         }

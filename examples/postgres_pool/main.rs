@@ -1,12 +1,14 @@
-//! Five hundred queries gathered over sixteen connections to PostgreSQL: tokio-postgres on this runtime's sockets, and
-//! deadpool's pool.
+//! Five hundred queries gathered over sixteen connections to PostgreSQL: tokio-postgres on this
+//! runtime's sockets, and deadpool's pool.
 //!
 //!     cargo run --release --example postgres_pool -- --url postgres://user:password@localhost/database
 //!
-//! All queries are gathered at once; the pool lets sixteen of them through to the server. The answers come in input order.
-//! If the server goes away in the middle, what it was at work on fails, and each query is tried again, on a new connection, for as
-//! long as `--patience` says; what went wrong is counted by kind. With `--pause 100 --watch`, and a restart of the server after a
-//! second, it prints:
+//! All queries are gathered at once; the pool lets sixteen of them through to the server. The
+//! answers come in input order. If the server goes away in the middle, the queries at work fail.
+//! Each is tried again, on a new connection, while the server answers others, or for as long as
+//! `--patience` says; failures are counted by kind. A server that is silent is away, too: an answer
+//! has the time of `--limit`. If the server refuses some of the connections, the run goes on with
+//! the others. With `--pause 100 --watch`, and a restart of the server after a second, it prints:
 //!
 //!     500 queries over 16 connections to PostgreSQL 15.18
 //!
@@ -31,7 +33,8 @@
 //!       terminating connection due to administrator command (57P01) 16
 //!       the database system is shutting down (57P03) 38
 //!
-//! `--watch` asks the server itself (`pg_stat_activity`) how many backends there are, on one more connection.
+//! `--watch` asks the server itself (`pg_stat_activity`) how many backends there are, on one more
+//! connection.
 //!
 //! This file is the whole flow. The others: `options` (the command line), `report`; `../postgres`
 //! (a connection, and the pool), and the progress bar and the latencies of `load_test`.
@@ -39,6 +42,7 @@
 #[path = "../load_test/latency.rs"]
 mod latency;
 mod options;
+#[allow(dead_code, reason = "work_queue needs more of it")]
 #[path = "../postgres/mod.rs"]
 mod postgres;
 #[path = "../load_test/progress.rs"]
@@ -48,14 +52,17 @@ mod report;
 mod start;
 
 use std::cell::{Cell, RefCell};
+use std::pin::pin;
 use std::process::{self, ExitCode};
 use std::time::{Duration, Instant};
 
-use gather::{Outcomes, gather, scope, sleep};
+use gather::{Outcomes, gather, scope, sleep, timeout};
+use gather_examples::complain;
+use gather_examples::output::print;
 use tokio_postgres::types::Type;
 
 use crate::options::Options;
-use crate::postgres::pool::{self, Connections, Pool};
+use crate::postgres::pool::{Pool, Taken};
 use crate::postgres::{Failure, connect};
 use crate::progress::Progress;
 use crate::report::{Kinds, Report};
@@ -66,13 +73,17 @@ fn main() -> ExitCode {
         Ok(options) => options,
         Err(code) => return code,
     };
-    match gather::run(postgres_pool(&options)) {
-        Ok(report) => {
-            print!("{report}");
-            if report.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-        }
-        Err(failure) => {
-            eprintln!("postgres_pool: {failure}");
+    let printed = match gather::run(postgres_pool(&options)) {
+        Ok(report) => print(&report)
+            .map(|()| report.failures.is_empty())
+            .map_err(|error| format!("the report cannot be written: {error}")),
+        Err(failure) => Err(failure.to_string()),
+    };
+    match printed {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            complain!("postgres_pool: {error}");
             ExitCode::FAILURE
         }
     }
@@ -81,11 +92,17 @@ fn main() -> ExitCode {
 async fn postgres_pool(options: &Options) -> Result<Report, Failure> {
     let mut config = options.config.clone();
     config.application_name(name());
-    let pool = Connections::pool(config, options.connections);
+    let pool = Pool::new(config, options.connections, options.limit);
     // Before the run: a server that is not there is one clear error, not five hundred.
-    let version = pool::take(&pool).await?.query_one_scalar("show server_version", &[]).await?;
-    let run =
-        Run { options, pool, progress: Progress::new(options.queries), tried_again: RefCell::default() };
+    let rows = pool.take().await?.query("select current_setting('server_version')", &[]).await?;
+    let version = rows[0].get(0);
+    let run = Run {
+        options,
+        pool,
+        progress: Progress::new(options.queries, true),
+        answered: Cell::new(Instant::now()),
+        tried_again: RefCell::default(),
+    };
     let backends = Cell::new(None);
 
     let started = Instant::now();
@@ -93,6 +110,7 @@ async fn postgres_pool(options: &Options) -> Result<Report, Failure> {
         if options.watch {
             s.spawn(watch(options, &backends));
         }
+        s.spawn(run.grow());
         let queries = (0..options.queries).map(|number| run.progress.count(run.query(number)));
         let outcomes = gather(queries).named("queries").capture().await;
         s.cancel(); // what watches has no end of its own
@@ -109,7 +127,8 @@ async fn postgres_pool(options: &Options) -> Result<Report, Failure> {
         connections: options.connections,
         queries: options.queries,
         latencies: outcomes.into_iter().filter_map(Result::ok).collect(),
-        opened: run.pool.manager().opened(),
+        opened: run.pool.opened(),
+        refused: run.pool.refused(),
         backends: backends.get(),
         elapsed,
         tried_again: run.tried_again.into_inner(),
@@ -127,22 +146,22 @@ struct Run<'a> {
     options: &'a Options,
     pool: Pool,
     progress: Progress,
+    /// When the server last answered any of them.
+    answered: Cell<Instant>,
     tried_again: RefCell<Kinds>,
 }
 
 impl Run<'_> {
-    /// One query, again and again while the connection is to blame and there is patience. Gives the latency of the try that
-    /// succeeded.
+    /// One query, again and again while its failure may pass and the server answers others, or
+    /// there is patience. Returns the latency of the try that succeeded.
     async fn query(&self, number: usize) -> Result<Duration, Failure> {
-        let mut failing_since = None;
         let mut pause = Duration::from_millis(10);
         loop {
             let failure = match self.try_query(number as i64).await {
                 Ok(latency) => return Ok(latency),
                 Err(failure) => failure,
             };
-            let since = *failing_since.get_or_insert_with(Instant::now);
-            if !failure.is_of_the_connection() || since.elapsed() + pause > self.options.patience {
+            if !failure.may_pass() || self.answered.get().elapsed() + pause > self.options.patience {
                 return Err(failure);
             }
             self.tried_again.borrow_mut().add(&failure);
@@ -152,15 +171,38 @@ impl Run<'_> {
     }
 
     async fn try_query(&self, number: i64) -> Result<Duration, Failure> {
-        let client = pool::take(&self.pool).await?;
+        let connection = self.take().await?;
         let started = Instant::now();
         // The server waits for so long. A real query would look something up.
         let sql = "select 2 * $1, pg_sleep($2)";
         let pause = self.options.pause.as_secs_f64();
-        let row = client.query_typed(sql, &[(&number, Type::INT8), (&pause, Type::FLOAT8)]).await?;
+        let rows = connection.query(sql, &[(&number, Type::INT8), (&pause, Type::FLOAT8)]).await?;
         let latency = started.elapsed();
-        assert_eq!(row[0].get::<_, i64>(0), 2 * number, "the answer to another question");
+        self.answered.set(Instant::now());
+        assert_eq!(rows[0].get::<_, i64>(0), 2 * number, "the answer to another question");
         Ok(latency)
+    }
+
+    /// Asks once a second for one more of the connections that the server has refused.
+    async fn grow(&self) -> Result<(), Failure> {
+        loop {
+            sleep(Duration::from_secs(1)).await;
+            self.pool.grow();
+        }
+    }
+
+    /// Waits for a connection, for as long as the server answers others, or there is patience: so
+    /// that a silent server fails all that wait at once, and not sixteen at a time.
+    async fn take(&self) -> Result<Taken<'_>, Failure> {
+        let Options { limit, patience, .. } = *self.options;
+        let mut taken = pin!(self.pool.take());
+        loop {
+            match timeout(limit, taken.as_mut()).await {
+                Ok(taken) => return taken,
+                Err(_) if self.answered.get().elapsed() < limit.max(patience) => {}
+                Err(_) => return Err(Failure::Silent(limit)),
+            }
+        }
     }
 }
 
@@ -171,9 +213,9 @@ async fn watch(options: &Options, most: &Cell<Option<i64>>) -> Result<(), Failur
     let sql = "select count(*) from pg_stat_activity where application_name = $1";
     loop {
         let asking = async {
-            let client = connect(&config, drop).await?;
+            let connection = connect(&config, options.limit, drop).await?;
             loop {
-                let rows = client.query_typed(sql, &[(&name(), Type::TEXT)]).await?;
+                let rows = connection.query(sql, &[(&name(), Type::TEXT)]).await?;
                 most.set(most.get().max(Some(rows[0].get(0))));
                 sleep(Duration::from_millis(20)).await;
             }

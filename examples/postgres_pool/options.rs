@@ -19,7 +19,8 @@ Options:
   -n, --queries N         how many queries to gather [default: 500]
   -c, --connections N     how many connections the pool may have [default: 16]
       --pause MILLIS      how long the server waits in each query [default: 5]
-      --patience SECONDS  how long to try a query again while the server is away [default: 10]
+      --limit SECONDS     how long an answer may take, besides the pause [default: 5]
+      --patience SECONDS  how long to go on while the server answers no query, besides the pause [default: 10]
       --watch             ask the server meanwhile how many backends work for the pool
   -h, --help              show this
 
@@ -31,6 +32,9 @@ pub(crate) struct Options {
     pub(crate) queries: usize,
     pub(crate) connections: usize,
     pub(crate) pause: Duration,
+    /// How long an answer may take.
+    pub(crate) limit: Duration,
+    /// How long the run goes on without an answer.
     pub(crate) patience: Duration,
     pub(crate) watch: bool,
 }
@@ -45,6 +49,7 @@ impl Options {
             queries: 500,
             connections: 16,
             pause: Duration::from_millis(5),
+            limit: Duration::from_secs(5),
             patience: Duration::from_secs(10),
             watch: false,
         };
@@ -55,12 +60,15 @@ impl Options {
                 Arg::Short('n') | Arg::Long("queries") => options.queries = count(&mut parser)?,
                 Arg::Short('c') | Arg::Long("connections") => options.connections = count(&mut parser)?,
                 Arg::Long("pause") => options.pause = seconds(&mut parser, 0.001)?,
+                Arg::Long("limit") => options.limit = seconds(&mut parser, 1.0)?,
                 Arg::Long("patience") => options.patience = seconds(&mut parser, 1.0)?,
                 Arg::Long("watch") => options.watch = true,
                 Arg::Short('h') | Arg::Long("help") => return Ok(None),
                 unknown => return Err(unknown.unexpected()),
             }
         }
+        options.limit = options.limit.saturating_add(options.pause);
+        options.patience = options.patience.saturating_add(options.pause);
         Ok(Some(options))
     }
 }

@@ -17,6 +17,8 @@ pub(crate) struct Report {
     /// One for each query that succeeded, in input order.
     pub(crate) latencies: Vec<Duration>,
     pub(crate) opened: usize,
+    /// How many connections fewer than it asked for the server has allowed.
+    pub(crate) refused: usize,
     /// None if nobody has watched.
     pub(crate) backends: Option<i64>,
     pub(crate) elapsed: Duration,
@@ -34,6 +36,9 @@ impl fmt::Display for Report {
         line(f, "succeeded", count(succeeded))?;
         line(f, "failed", count(queries - succeeded))?;
         line(f, "connections opened", count(self.opened))?;
+        if self.refused > 0 {
+            line(f, "connections refused", count(self.refused))?;
+        }
         if let Some(backends) = self.backends {
             line(f, "backends at most", backends)?;
         }

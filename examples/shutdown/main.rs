@@ -30,6 +30,7 @@ use std::time::Duration;
 
 use gather::signal::{Signal, Signals};
 use gather::{Task, TcpListener, TcpStream, gather, run, sleep, spawn, spawn_blocking, timeout};
+use gather_examples::{complain, say};
 use lexopt::{Arg, Parser};
 
 const HELP: &str = "\
@@ -76,7 +77,7 @@ async fn shutdown() -> io::Result<()> {
 async fn serve(listener: TcpListener, work: Duration) -> io::Result<()> {
     // From here on, and until this is dropped, these signals do nothing but to wake who waits here.
     let mut signals = Signals::new([Signal::Interrupt, Signal::Terminate])?;
-    println!("listening on {}", listener.local_addr()?);
+    say!("listening on {}", listener.local_addr()?);
     let mut connections = Vec::new();
     let signal = loop {
         match next(&listener, &mut signals).await {
@@ -85,7 +86,7 @@ async fn serve(listener: TcpListener, work: Duration) -> io::Result<()> {
                 connections.push(spawn(answer(stream, work)));
             }
             Next::CannotAccept(error) => {
-                eprintln!("shutdown: cannot accept: {error}");
+                complain!("shutdown: cannot accept: {error}");
                 sleep(Duration::from_millis(100)).await;
             }
             Next::Stop(signal) => break signal?,
@@ -95,10 +96,10 @@ async fn serve(listener: TcpListener, work: Duration) -> io::Result<()> {
     drop(signals); // the next one ends the process
     connections.retain(|connection| !connection.is_finished());
     let (count, seconds) = (connections.len(), GRACE.as_secs());
-    println!("{signal:?}: {count} connections may finish, within {seconds} s; again ends at once");
+    say!("{signal:?}: {count} connections may finish, within {seconds} s; again ends at once");
     match timeout(GRACE, gather(connections).capture()).await {
-        Ok(_) => println!("all have finished"),
-        Err(_) => println!("some have not finished, and are closed"),
+        Ok(_) => say!("all have finished"),
+        Err(_) => say!("some have not finished, and are closed"),
     }
     Ok(())
 }
@@ -154,7 +155,7 @@ async fn self_test() -> io::Result<()> {
     if connect(address).await.is_ok() {
         return Err(io::Error::other("a fourth client was let in"));
     }
-    println!("{} clients got their answers, and a fourth was not let in", answers.len());
+    say!("{} clients got their answers, and a fourth was not let in", answers.len());
     Ok(())
 }
 

@@ -27,6 +27,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use gather::{TcpListener, TcpStream, gather, run, sleep, spawn, timeout};
+use gather_examples::say;
 use lexopt::{Arg, Parser};
 
 const HELP: &str = "\
@@ -133,7 +134,7 @@ async fn ask_all(options: Options) -> Result<(), Box<dyn Error>> {
         None => flaky_server().await?,
     };
     let Options { requests, limit, policy, .. } = &options;
-    println!("asking {server}, {requests} requests, {limit} at a time");
+    say!("asking {server}, {requests} requests, {limit} at a time");
     let failures = RefCell::new(BTreeMap::new()); // of attempts, by their kinds
     let started = Instant::now();
     let outcomes = gather((0..requests.get()).map(async |request| {
@@ -159,13 +160,13 @@ async fn ask_all(options: Options) -> Result<(), Box<dyn Error>> {
     }
     let first: usize = attempts.get(&1).copied().unwrap_or(0);
     let most = attempts.keys().last().unwrap_or(&0);
-    println!(
+    say!(
         "{answered} of {requests} answered in {:.1?}, {first} at the first attempt, the last at attempt {most}",
         started.elapsed()
     );
     let failures = failures.into_inner();
     let failures = failures.iter().map(|(what, count)| format!("{count} {what}"));
-    println!("failed attempts: {}", failures.collect::<Vec<_>>().join(", "));
+    say!("failed attempts: {}", failures.collect::<Vec<_>>().join(", "));
     match last_error {
         Some(error) => {
             Err(format!("{} were given up, the last because: {error}", requests.get() - answered).into())

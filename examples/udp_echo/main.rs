@@ -23,6 +23,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use gather::{UdpSocket, gather, run, spawn, timeout};
+use gather_examples::{complain, say};
 use options::Options;
 
 /// What a client of the self-test sends: from nothing to about what goes through any network in one piece.
@@ -43,14 +44,14 @@ async fn udp_echo(options: Options) -> Result<(), Box<dyn Error>> {
     let socket = UdpSocket::bind(options.listen).await;
     let socket = socket.map_err(|error| format!("cannot listen on {}: {error}", options.listen))?;
     let address = socket.local_addr()?;
-    println!("listening on {address}");
+    say!("listening on {address}");
     match options.self_test {
         None => serve(socket).await,
         Some(clients) => {
             let server = spawn(serve(socket));
             gather((0..clients.get()).map(|client| check(address, client))).limit(CLIENTS_AT_ONCE).await?;
             server.cancel();
-            println!("{clients} clients had {} datagrams each echoed", DATAGRAM_SIZES.len());
+            say!("{clients} clients had {} datagrams each echoed", DATAGRAM_SIZES.len());
             Ok(())
         }
     }
@@ -67,7 +68,7 @@ async fn serve(socket: UdpSocket) -> ! {
         };
         // Such as that a client has gone, which concerns nobody else.
         if let Err(error) = answered {
-            eprintln!("udp_echo: {error}");
+            complain!("udp_echo: {error}");
         }
     }
 }

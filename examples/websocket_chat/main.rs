@@ -14,11 +14,14 @@
 //!
 //!     listening on ws://127.0.0.1:40123/
 //!     100 clients have each heard all 100
+//!     4 that broke the protocol were told so
 //!
-//! async-tungstenite works over the traits of futures, which `TcpStream` has by default; `tokio::sync`'s broadcast channel
-//! runs anywhere. A connection is two children of one gather, one for each direction: when one ends, the other is dropped. Who
-//! reads too slowly misses messages, and is told so; nobody waits for him. A message has at most 64 KiB (tungstenite itself would take
-//! 64 MiB from anybody): who sends a longer one is cut off.
+//! async-tungstenite works over the traits of futures, which `TcpStream` has by default;
+//! `tokio::sync`'s broadcast channel runs anywhere. A connection is two children of one gather, one
+//! for each direction: when one ends, the other is dropped. A client that reads too slowly misses
+//! messages, and is told so; the others do not wait for it. A message has at most 64 KiB
+//! (tungstenite itself would take 64 MiB from anybody). A client that sends a longer one, or breaks
+//! the protocol, is cut off with the close code that says why.
 //!
 //! This file is the server and the client; `self_test` has them talk.
 
@@ -28,19 +31,22 @@ mod start;
 
 use std::error::Error;
 use std::io::{self, BufRead};
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
-use std::thread;
 use std::time::Duration;
 
-use async_tungstenite::tungstenite::Message;
-use async_tungstenite::tungstenite::protocol::WebSocketConfig;
+use async_tungstenite::tungstenite::error::ProtocolError;
+use async_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use async_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
+use async_tungstenite::tungstenite::{self, Message};
 use async_tungstenite::{
-    WebSocketReceiver, WebSocketStream, accept_async_with_config, client_async_with_config,
+    WebSocketSender, WebSocketStream, accept_async_with_config, client_async_with_config,
 };
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use gather::{TcpListener, TcpStream, run, sleep, spawn, timeout};
+use gather_examples::output::start_thread;
+use gather_examples::{complain, say};
 use lexopt::{Arg, Parser};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
@@ -68,6 +74,9 @@ const LONGEST: usize = 64 * 1024;
 
 /// How long two may take to agree that they speak WebSocket.
 const HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// How long a client that is cut off may take to hear that.
+const GOODBYE: Duration = Duration::from_secs(5);
 
 /// What the server says first.
 const WELCOME: &str = "welcome";
@@ -106,7 +115,7 @@ async fn chat(options: Options) -> Result<(), AnyError> {
     let listener = TcpListener::bind(options.listen).await;
     let listener = listener.map_err(|error| format!("cannot listen on {}: {error}", options.listen))?;
     let address = listener.local_addr()?;
-    println!("listening on ws://{address}/");
+    say!("listening on ws://{address}/");
     match options.self_test {
         None => serve(listener).await,
         Some(clients) => {
@@ -114,7 +123,8 @@ async fn chat(options: Options) -> Result<(), AnyError> {
             let tested = timeout(self_test::LIMIT, self_test::run(address, clients.get())).await;
             tested.map_err(|_| format!("the clients took longer than {:?}", self_test::LIMIT))??;
             server.cancel();
-            println!("{clients} clients have each heard all {clients}");
+            say!("{clients} clients have each heard all {clients}");
+            say!("{} that broke the protocol were told so", self_test::BROKEN.len());
             Ok(())
         }
     }
@@ -129,14 +139,14 @@ async fn serve(listener: TcpListener) -> ! {
                 let said = said.clone();
                 spawn(async move {
                     if let Err(error) = converse(stream, said).await {
-                        eprintln!("websocket_chat: {address}: {error}");
+                        complain!("websocket_chat: {address}: {error}");
                     }
                 })
                 .detach();
             }
             Err(error) => {
                 // Most likely the process has no file descriptor left: some connections must end first.
-                eprintln!("websocket_chat: cannot accept: {error}");
+                complain!("websocket_chat: cannot accept: {error}");
                 sleep(Duration::from_millis(100)).await;
             }
         }
@@ -158,7 +168,7 @@ impl<E: Into<AnyError>> From<E> for End {
 /// One client: what it says goes to all, and what all say to it, until it closes.
 async fn converse(stream: TcpStream, said: broadcast::Sender<String>) -> Result<(), AnyError> {
     let mut hears = said.subscribe();
-    let shake_hands = timeout(HANDSHAKE, accept_async_with_config(stream, Some(config())));
+    let shake_hands = timeout(HANDSHAKE, accept_async_with_config(&stream, Some(config())));
     let (mut sender, mut receiver) = shake_hands.await??.split();
     sender.send(Message::text(WELCOME)).await?;
     let listens = async {
@@ -177,10 +187,41 @@ async fn converse(stream: TcpStream, said: broadcast::Sender<String>) -> Result<
             sender.send(Message::text(text)).await?;
         }
     };
-    match gather::gather!(listens, tells).await {
-        Ok(_) | Err(End::Closed) => Ok(()),
-        Err(End::Failed(error)) => Err(error),
+    let error = match gather::gather!(listens, tells).await {
+        Ok(_) | Err(End::Closed) => return Ok(()),
+        Err(End::Failed(error)) => error,
+    };
+    if let Some(code) = error.downcast_ref().and_then(close_code) {
+        // The first error is the one to report.
+        let _ = timeout(GOODBYE, cut_off(&stream, sender, code)).await;
     }
+    Err(error)
+}
+
+/// Why a client is cut off, if it is to blame.
+fn close_code(error: &tungstenite::Error) -> Option<CloseCode> {
+    match error {
+        tungstenite::Error::Capacity(_) => Some(CloseCode::Size),
+        tungstenite::Error::Utf8(_) => Some(CloseCode::Invalid),
+        // It is gone.
+        tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
+        tungstenite::Error::Protocol(_) => Some(CloseCode::Protocol),
+        _ => None,
+    }
+}
+
+/// Tells a client why it is cut off, and reads what it still sends: closing a socket that has
+/// something to read resets the connection, and then the client may not see the reason.
+async fn cut_off(
+    stream: &TcpStream,
+    mut sender: WebSocketSender<&TcpStream>,
+    code: CloseCode,
+) -> Result<(), AnyError> {
+    sender.close(Some(CloseFrame { code, reason: "".into() })).await?;
+    stream.shutdown(Shutdown::Write)?;
+    let mut rest = [0; 4096];
+    while stream.read(&mut rest).await? > 0 {}
+    Ok(())
 }
 
 /// What both ends take.
@@ -189,7 +230,9 @@ fn config() -> WebSocketConfig {
 }
 
 /// The next text, or None when the other side has closed.
-async fn next_text(receiver: &mut WebSocketReceiver<TcpStream>) -> Result<Option<String>, AnyError> {
+async fn next_text(
+    receiver: &mut (impl Stream<Item = Result<Message, tungstenite::Error>> + Unpin),
+) -> Result<Option<String>, AnyError> {
     while let Some(message) = receiver.next().await {
         if let Message::Text(text) = message? {
             return Ok(Some(text.as_str().to_owned()));
@@ -211,9 +254,9 @@ async fn connect(server: SocketAddr) -> Result<WebSocketStream<TcpStream>, AnyEr
 async fn talk(server: SocketAddr) -> Result<(), AnyError> {
     let (mut sender, mut receiver) = connect(server).await?.split();
     let (line, mut lines) = mpsc::channel(1);
-    thread::spawn(move || {
+    start_thread("input".into(), move || {
         io::stdin().lock().lines().map_while(Result::ok).try_for_each(|l| line.blocking_send(l))
-    });
+    })?;
     let says = async {
         while let Some(line) = lines.recv().await {
             if line.len() > LONGEST {
@@ -226,7 +269,7 @@ async fn talk(server: SocketAddr) -> Result<(), AnyError> {
     };
     let hears = async {
         while let Some(text) = next_text(&mut receiver).await? {
-            println!("{text}");
+            say!("{text}");
         }
         Ok(())
     };

@@ -9,8 +9,8 @@
 //!
 //! For random programs: [`program`] (what they are, how they are generated and run) and [`model`] (what should come of them).
 //!
-//! For programs: [`programs`] (cargo, and the examples that it builds), [`load_test`] (that example, and others that report in
-//! its way, as processes). [`server`] (one of others, as a process), [`postgres`], [`rabbitmq`] (such servers), [`silence`] (a way to
+//! For programs: [`programs`] (cargo, and the examples that it builds), [`example`] (they run as processes), [`load_test`] (that
+//! one, and others that report in its way). [`server`] (one of others, as a process), [`postgres`], [`rabbitmq`] (such servers), [`silence`] (a way to
 //! one that can fall silent).
 //!
 //! For the documentation: [`guide`] (what it shows).
@@ -22,6 +22,8 @@ pub mod children;
 pub mod cores;
 pub mod descriptors;
 pub mod every_mode;
+#[cfg(unix)]
+pub mod example;
 pub mod foreign;
 pub mod gate;
 pub mod guide;

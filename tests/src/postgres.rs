@@ -94,6 +94,11 @@ impl Postgres {
         }
     }
 
+    /// Where it listens, on the loopback interface.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Makes a database, and gives its URL, over TCP with a password.
     #[track_caller]
     pub fn database(&self) -> String {

@@ -46,9 +46,12 @@ impl Way {
         way
     }
 
-    /// Where it begins.
-    pub fn port(&self) -> u16 {
-        self.port
+    /// The URL of a database of this server over TCP, by this way. Connecting may take long, as on
+    /// a busy machine.
+    pub fn by(&self, url: &str) -> String {
+        let (server, database) = url.rsplit_once('/').expect("a database");
+        let (server, _) = server.rsplit_once(':').expect("a port");
+        format!("{server}:{}/{database}?connect_timeout=60", self.port)
     }
 
     /// From now on nothing goes through these connections, in either direction. What is sent meanwhile arrives if they are let

@@ -5,16 +5,12 @@
 
 #![cfg(unix)]
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
 
-use gather::signal::Signal;
 use gather_tests::addresses::closed_address;
-use gather_tests::programs::{self, build_example, send_signal};
+use gather_tests::example::{Running, program};
 
 const EXAMPLES: [&str; 7] =
     ["echo_server", "udp_echo", "shutdown", "timeouts_and_retries", "files", "many_cores", "http_server"];
@@ -26,17 +22,10 @@ struct Ended {
     complained: String,
 }
 
-/// A command that runs an example, which is built once.
-fn example(name: &str) -> Command {
-    static BUILT: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
-    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
-    programs::command(built.entry(name.to_owned()).or_insert_with(|| build_example(name)).clone())
-}
-
 #[track_caller]
 fn run(name: &str, options: &[&str]) -> Ended {
     let Output { status, stdout, stderr } =
-        example(name).args(options).stdin(Stdio::null()).output().unwrap();
+        Command::new(program(name)).args(options).stdin(Stdio::null()).output().unwrap();
     let [printed, complained] = [stdout, stderr].map(|bytes| String::from_utf8(bytes).unwrap());
     Ended { code: status.code(), printed, complained }
 }
@@ -153,7 +142,7 @@ fn a_self_test_that_cannot_interrupt_itself_says_so() {
     fs::write(folder.join("sh"), "#!/bin/sh\nexit 3\n").unwrap();
     fs::set_permissions(folder.join("sh"), fs::Permissions::from_mode(0o755)).unwrap();
     for (name, options) in [("http_server", &["--self-test", "5"][..]), ("shutdown", &["--self-test"])] {
-        let ended = example(name).args(options).env("PATH", &folder).output().unwrap();
+        let ended = Command::new(program(name)).args(options).env("PATH", &folder).output().unwrap();
         let complained = String::from_utf8(ended.stderr).unwrap();
         assert_eq!(ended.status.code(), Some(1), "{name}: {complained}");
         let said = format!("{name}: it could not interrupt itself: kill: exit status: 3\n");
@@ -174,40 +163,27 @@ fn udp_echo_tests_itself_on_one_address_and_on_all_of_both_families() {
     }
 }
 
-/// A process that is killed when this is dropped.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn http_server_closes_what_has_not_finished_when_the_time_is_up() {
     use std::io::{Read, Write};
-    let mut server = example("http_server")
-        .args(["--grace", "0.1", "--cores", "2"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map(Running)
-        .unwrap();
-    let mut printed = BufReader::new(server.0.stdout.take().unwrap()).lines();
-    let line = printed.next().unwrap().unwrap();
-    let address = line.split("http://").nth(1).unwrap().split('/').next().unwrap();
+    let mut command = Command::new(program("http_server"));
+    let mut server = Running::start(command.args(["--grace", "0.1", "--cores", "2"]).stderr(Stdio::piped()));
     // The answer to this takes longer: when its head is there, it has begun.
-    let mut client = std::net::TcpStream::connect(address).unwrap();
+    let mut client = std::net::TcpStream::connect(&server.address).unwrap();
     client.write_all(b"GET /slow HTTP/1.1\r\nhost: here\r\n\r\n").unwrap();
     client.read_exact(&mut [0; 15]).unwrap();
-    assert!(send_signal(Signal::Interrupt.number(), server.0.id()));
-    assert_eq!(server.0.wait().unwrap().code(), Some(1));
+    server.signal("INT");
+    assert_eq!(server.wait().code(), Some(1));
     let mut complained = String::new();
-    server.0.stderr.take().unwrap().read_to_string(&mut complained).unwrap();
+    server.process.stderr.take().unwrap().read_to_string(&mut complained).unwrap();
     assert_eq!(complained, "http_server: connections that had not finished in time: 1\n");
-    assert!(printed.any(|line| line.unwrap().starts_with("Interrupt: connections may finish")));
+    assert!(
+        server
+            .printed
+            .take()
+            .unwrap()
+            .any(|line| line.unwrap().starts_with("Interrupt: connections may finish"))
+    );
 }
 
 #[test]

@@ -170,8 +170,10 @@ fn large_answers_take_no_more_connections() {
 }
 
 #[test]
-fn progress_on_a_pipe_is_a_plain_line_for_each_tenth() {
-    let ended = LoadTest::run(["--requests", "500", "--concurrency", "8"]);
+fn progress_on_a_pipe_is_nothing_or_a_plain_line_for_each_tenth() {
+    let options = ["--requests", "500", "--concurrency", "8"];
+    assert_eq!(LoadTest::run(options).complained, "");
+    let ended = LoadTest::run(options.iter().chain(&["--progress"]));
     let tenths = (1..=10).map(|tenth| format!("{:>3} %: {} of 500 done, 0 failed\n", tenth * 10, tenth * 50));
     assert_eq!(ended.complained, tenths.collect::<String>());
     for text in [&ended.printed, &ended.complained] {
@@ -321,7 +323,7 @@ fn a_server_that_dies_ends_the_run_with_the_failing_request_named() {
 
 #[test]
 fn captured_refusals_are_all_counted_by_kind() {
-    let ended = LoadTest::run(["--url", REFUSING, "--requests", "300", "--capture"]);
+    let ended = LoadTest::run(["--url", REFUSING, "--requests", "300", "--capture", "--progress"]);
     assert_eq!(ended.code, Some(1), "{ended:#?}");
     assert_eq!(divided(&ended), [0, 0, 300, 0]);
     assert_eq!(ended.figure("connections opened"), 0);

@@ -182,7 +182,7 @@ fn twenty_thousand_requests_are_twenty_thousand_lines_in_its_log_from_at_most_64
 fn when_it_is_killed_the_run_ends_at_once_and_names_the_failing_request() {
     let mut nginx = Nginx::start("failing");
     // If one of them waited for its answer, the run would be taken for one that hangs.
-    let options = ["--requests", "200000", "--concurrency", "64", "--timeout", "3600"];
+    let options = ["--requests", "200000", "--concurrency", "64", "--timeout", "3600", "--progress"];
     let mut load_test = nginx.load_test(&options);
     nginx.kill_after_a_tenth(&mut load_test);
     let ended = load_test.ended();
@@ -197,7 +197,8 @@ fn when_it_is_killed_the_run_ends_at_once_and_names_the_failing_request() {
 #[test]
 fn when_it_is_killed_a_capturing_run_accounts_for_every_request() {
     let mut nginx = Nginx::start("capture");
-    let mut load_test = nginx.load_test(&["--requests", "50000", "--concurrency", "64", "--capture"]);
+    let mut load_test =
+        nginx.load_test(&["--requests", "50000", "--concurrency", "64", "--capture", "--progress"]);
     nginx.kill_after_a_tenth(&mut load_test);
     let ended = load_test.ended();
     assert_eq!(ended.code, Some(1), "{ended:#?}");

@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 use gather_tests::load_test::{Ended, LoadTest};
 use gather_tests::postgres::Postgres;
 use gather_tests::programs::build_example;
+use gather_tests::silence::Way;
 
 #[track_caller]
 fn start(options: &[&str]) -> LoadTest {
@@ -34,9 +35,9 @@ fn wait_for_a_tenth(pool: &mut LoadTest) {
 fn five_hundred_queries_never_have_more_than_16_backends() {
     let postgres = Postgres::shared();
     // Looking on can miss a 17th. So the server is told to refuse it.
-    postgres.sql("postgres", "create role sixteen login password 'secret' connection limit 16");
-    let url = postgres.database().replace("postgres:secret", "sixteen:secret");
-    let mut pool = start(&["--url", &url, "--pause", "150"]);
+    postgres.sql("postgres", "create role sixteen login connection limit 16");
+    let url = postgres.over_unix(&postgres.database()).replace("//postgres@", "//sixteen@");
+    let mut pool = start(&["--url", &url, "--pause", "40"]);
     wait_for_a_tenth(&mut pool);
     let backends =
         postgres.sql("postgres", "select count(*) from pg_stat_activity where usename = 'sixteen'");
@@ -48,22 +49,53 @@ fn five_hundred_queries_never_have_more_than_16_backends() {
 }
 
 #[test]
-fn a_seventeenth_backend_would_be_refused_and_counted() {
+fn with_fewer_backends_than_it_asked_for_it_goes_on_and_says_so() {
     let postgres = Postgres::shared();
-    postgres.sql("postgres", "create role fifteen login password 'secret' connection limit 15");
-    let url = postgres.database().replace("postgres:secret", "fifteen:secret");
-    let ended = start(&["--url", &url, "--pause", "40", "--patience", "0"]).ended();
+    postgres.sql("postgres", "create role five login connection limit 5");
+    let url = postgres.over_unix(&postgres.database()).replace("//postgres@", "//five@");
+    let ended = start(&["--url", &url, "-n", "100", "-c", "20", "--pause", "100"]).ended();
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    assert_eq!(["succeeded", "failed"].map(|name| ended.figure(name)), [100, 0], "{ended:#?}");
+    // While the server refuses one, it may count it, and refuse another for that.
+    assert!(ended.figure("connections opened") <= 5, "{ended:#?}");
+    assert!(ended.figure("connections refused") >= 14, "{ended:#?}");
+}
+
+#[test]
+fn a_server_that_falls_silent_fails_every_query_and_the_program_ends() {
+    let postgres = Postgres::shared();
+    let way = Way::to(postgres.port());
+    let url = way.by(&postgres.database());
+    let mut pool = start(&["--url", &url, "-c", "4", "--limit", "3", "--patience", "6"]);
+    wait_for_a_tenth(&mut pool);
+    way.silence(0..usize::MAX);
+    let ended = pool.ended();
+    way.silence(0..0); // a server that stops waits a minute for a login that hangs
     assert_eq!(ended.code, Some(1), "{ended:#?}");
-    let refused: usize =
-        ended.kinds().iter().filter(|(kind, _)| kind.contains("53300")).map(|(_, n)| n).sum();
-    assert!(refused > 0 && refused == ended.figure("failed"), "{ended:#?}");
+    let failed = ended.figure("failed");
+    assert_eq!(ended.figure("succeeded") + failed, 500, "{ended:#?}");
+    assert_eq!(ended.kinds().get("PostgreSQL has not answered for 3.005s"), Some(&failed), "{ended:#?}");
+}
+
+#[test]
+fn a_connection_that_falls_silent_is_replaced_and_its_query_tried_again() {
+    let postgres = Postgres::shared();
+    let way = Way::to(postgres.port());
+    let url = way.by(&postgres.database());
+    let mut pool = start(&["--url", &url, "-c", "4", "--limit", "3", "--patience", "60"]);
+    wait_for_a_tenth(&mut pool);
+    way.silence(0..2);
+    let ended = pool.ended();
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    assert_eq!(["succeeded", "failed"].map(|name| ended.figure(name)), [500, 0], "{ended:#?}");
+    assert!(tried_again(&ended).contains("PostgreSQL has not answered for 3.005s 2"), "{ended:#?}");
 }
 
 #[test]
 fn over_a_unix_socket_it_says_itself_that_there_were_at_most_16_backends() {
     let postgres = Postgres::shared();
     let url = postgres.over_unix(&postgres.database());
-    let ended = start(&["--url", &url, "--pause", "100", "--watch"]).ended();
+    let ended = start(&["--url", &url, "--pause", "20", "--watch"]).ended();
     assert_eq!(ended.code, Some(0), "{ended:#?}");
     assert_eq!(["succeeded", "backends at most"].map(|name| ended.figure(name)), [500, 16], "{ended:#?}");
 }
@@ -71,8 +103,8 @@ fn over_a_unix_socket_it_says_itself_that_there_were_at_most_16_backends() {
 #[test]
 fn when_the_server_restarts_in_the_middle_every_query_succeeds_on_new_connections() {
     let postgres = Postgres::start();
-    let url = postgres.database();
-    let mut pool = start(&["--url", &url, "--queries", "2000", "--pause", "50", "--patience", "300"]);
+    let url = postgres.over_unix(&postgres.database());
+    let mut pool = start(&["--url", &url, "--queries", "2000", "--pause", "20", "--patience", "30"]);
     wait_for_a_tenth(&mut pool);
     postgres.stop();
     postgres.start_again();
@@ -88,14 +120,15 @@ fn when_the_server_restarts_in_the_middle_every_query_succeeds_on_new_connection
 fn when_the_server_does_not_come_back_the_failures_are_counted_by_kind() {
     let postgres = Postgres::start();
     let url = postgres.database();
-    let mut pool = start(&["--url", &url, "--queries", "300", "--pause", "150", "--patience", "2"]);
+    let mut pool = start(&["--url", &url, "--queries", "2000", "--pause", "20", "--patience", "0.3"]);
     wait_for_a_tenth(&mut pool);
     postgres.stop();
     let ended = pool.ended();
     assert_eq!(ended.code, Some(1), "{ended:#?}");
     let failed = ended.figure("failed");
-    assert_eq!(ended.figure("succeeded") + failed, 300, "{ended:#?}");
-    assert_eq!(ended.kinds().get("cannot connect: connection refused"), Some(&failed), "{ended:#?}");
+    assert_eq!(ended.figure("succeeded") + failed, 2000, "{ended:#?}");
+    assert_eq!(ended.kinds().values().sum::<usize>(), failed, "{ended:#?}");
+    assert!(ended.kinds().contains_key("cannot connect: connection refused"), "{ended:#?}");
 }
 
 #[test]

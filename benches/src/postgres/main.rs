@@ -11,7 +11,7 @@
 //!   input order, and the first error would end the run.
 //! * **The same libraries** for the two in Rust: tokio-postgres and deadpool, which parse the statement anew for each query. asyncpg has a
 //!   pool of its own, keeps the statement prepared, and is told not to reset a connection that comes back, which would
-//!   double its queries. Both are in its favour.
+//!   double its queries. Both are in its favour. Ours alone has a limit of time for each answer.
 //! * **One thread each.** tokio runs its `current_thread` runtime, as a gather is one thread. The server has the other cores.
 //! * **A process for each figure, in interleaved rounds**; the table has medians. The first round is not counted: in it the
 //!   server is asked over and over how many backends each has.
@@ -41,6 +41,9 @@ type AnyError = Box<dyn Error>;
 
 /// How many connections each pool has.
 const CONNECTIONS: usize = 16;
+
+/// How long the server may take for an answer: longer than any run.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// What each query asks. The server waits for so many seconds.
 const SQL: &str = "select 2 * $1::int8, pg_sleep($2)";
@@ -220,10 +223,10 @@ fn most_backends(
     thread::scope(|threads| {
         let watches = threads.spawn(|| {
             gather::run(async {
-                let client = connection::connect(&config, drop).await?;
+                let connection = connection::connect(&config, LIMIT, drop).await?;
                 let mut most = 0;
                 while !done.load(Ordering::Relaxed) {
-                    let rows = client.query_typed(sql, &[(&name, Type::TEXT)]).await?;
+                    let rows = connection.query(sql, &[(&name, Type::TEXT)]).await?;
                     most = rows[0].get::<_, i64>(0).max(most);
                     gather::sleep(Duration::from_millis(5)).await;
                 }

@@ -5,17 +5,17 @@ use std::time::{Duration, Instant};
 use gather::gather;
 use tokio_postgres::types::Type;
 
-use crate::connection::pool::{self, Connections, Pool};
+use crate::connection::pool::Pool;
 use crate::connection::{Failure, url};
-use crate::{AnyError, CONNECTIONS, Contender, SQL, Work};
+use crate::{AnyError, CONNECTIONS, Contender, LIMIT, SQL, Work};
 
 /// How long the queries took.
 pub(crate) fn run(to: &str, work: Work) -> Result<Duration, AnyError> {
     let mut config = url(to)?;
     config.application_name(Contender::Ours.name());
     gather::run(async {
-        let pool = Connections::pool(config, CONNECTIONS);
-        drop(gather((0..CONNECTIONS).map(|_| pool::take(&pool))).await?); // all are open
+        let pool = Pool::new(config, CONNECTIONS, LIMIT);
+        drop(gather((0..CONNECTIONS).map(|_| pool.take())).await?); // all are open
         let started = Instant::now();
         let answers =
             gather((0..work.queries as i64).map(|number| query(&pool, number, work.pause()))).await?;
@@ -26,7 +26,7 @@ pub(crate) fn run(to: &str, work: Work) -> Result<Duration, AnyError> {
 }
 
 async fn query(pool: &Pool, number: i64, pause: f64) -> Result<i64, Failure> {
-    let client = pool::take(pool).await?;
-    let row = client.query_typed(SQL, &[(&number, Type::INT8), (&pause, Type::FLOAT8)]).await?;
-    Ok(row[0].get(0))
+    let connection = pool.take().await?;
+    let rows = connection.query(SQL, &[(&number, Type::INT8), (&pause, Type::FLOAT8)]).await?;
+    Ok(rows[0].get(0))
 }
