@@ -23,7 +23,7 @@ Options:
       --capture          go on after a failure, and count the failures by kind;
                          without it the first failure ends the run at once
       --chart FILE.svg   write a chart of the latency over the run
-      --progress         show how far the run is also where stderr is no terminal: a line for each tenth
+      --progress         show how far the run is where stderr is no terminal, too: a line for each tenth
       --dump SECONDS     show what the client is doing after so long: its tasks, the gather and its children
   -h, --help             show this
 
