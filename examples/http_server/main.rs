@@ -96,6 +96,11 @@ fn main() -> ExitCode {
 async fn http_server(options: Options) -> Result<(), Box<dyn Error>> {
     let cannot = |error| format!("cannot listen on {}: {error}", options.listen);
     let is_shared = options.cores.get() > 1;
+    if is_shared && options.listen.port() != 0 {
+        // Another process could share it, too, and take some of our clients. Nobody may have it
+        // yet.
+        drop(listen(options.listen, false).map_err(cannot)?);
+    }
     let first = listen(options.listen, is_shared).map_err(cannot)?;
     let address = first.local_addr()?; // with the port that the system chose
     let mut listeners = vec![first];
