@@ -41,12 +41,13 @@ use std::cell::RefCell;
 use std::error::Error;
 use std::fmt::Display;
 use std::future::poll_fn;
+use std::ops::ControlFlow;
 use std::pin::pin;
 use std::process::ExitCode;
 use std::task::Poll;
 
 use gather::signal::{Signal, Signals};
-use gather::{dump, gather, sleep, spawn};
+use gather::{Kept, Policy, dump, gather, sleep, spawn};
 use gather_examples::output::print;
 use gather_examples::{complain, say};
 
@@ -137,16 +138,28 @@ async fn load_test(options: &Options, chart: Option<Chart>) -> Result<ExitCode, 
 /// more than `concurrency` of them exist at any moment, and the first failure ends all the
 /// others, unless failures are to be captured.
 ///
-/// `gather` with `capture` would keep what each request came to. Here all are counted, and none
-/// is kept.
 async fn send_all(options: &Options, client: &Client, progress: &Progress, tally: &RefCell<Tally>) {
     let requests = (0..options.requests).map(async |index| {
         let ended = progress.count(client.get()).await;
         let goes_on = ended.is_ok() || options.capture;
         tally.borrow_mut().add(index, ended);
-        if goes_on { Ok(()) } else { Err(()) }
+        if goes_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });
-    let _ = gather(requests).limit(options.concurrency).named("requests").await;
+    gather(requests).limit(options.concurrency).policy(UntilOneBreaks).named("requests").await;
+}
+
+/// As the default mode and `capture`, but keeps nothing for each request: they are counted
+/// already.
+struct UntilOneBreaks;
+
+impl Policy<ControlFlow<()>> for UntilOneBreaks {
+    type Output = ();
+
+    fn judge(&mut self, _: usize, ended: ControlFlow<()>, _: &mut Kept<ControlFlow<()>>) -> ControlFlow<()> {
+        ended
+    }
+
+    fn finish(&mut self, _: Kept<ControlFlow<()>>) {}
 }
 
 /// Whichever is ready first. The other is dropped.
