@@ -17,6 +17,8 @@
 //!
 //! Run one with `cargo run --release --example load_test -- --help`.
 //!
-//! The library itself holds only [`output`], through which all of them write.
+//! The library holds [`output`], through which all of them write, and [`accept_queue`], for
+//! servers that end.
 
+pub mod accept_queue;
 pub mod output;

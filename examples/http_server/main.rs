@@ -2,9 +2,10 @@
 //!
 //!     cargo run --release --example http_server -- --listen 127.0.0.1:8080 --cores 2
 //!
-//! prints `listening on http://127.0.0.1:8080/, cores: 2`, and answers at `/` and, slowly, at `/slow`. After Ctrl-C it accepts
-//! no more, closes the connections that wait for a request, lets the others finish for as long as `--grace` says, and
-//! prints what it has done.
+//! prints `listening on http://127.0.0.1:8080/, cores: 2`, and answers at `/` and, slowly, at
+//! `/slow`. After Ctrl-C no more clients are let in. Those that were have a moment to send a
+//! request, and then connections without one are closed. The others may finish until `--grace` is
+//! over. In the end it prints what it has done.
 //!
 //!     cargo run --release --example http_server -- --cores 2 --self-test 1000
 //!
@@ -40,7 +41,7 @@ use hyper::{Request, Response};
 use lexopt::{Arg, Parser};
 use tokio::sync::watch;
 
-use crate::server::{Served, listen, serve};
+use crate::server::{End, Served, listen, serve};
 use crate::start::MAX_CORES;
 
 const HELP: &str = "\
@@ -51,7 +52,9 @@ Usage: http_server [OPTIONS]
 Options:
       --listen IP:PORT  where; port 0 takes a free one [default: 127.0.0.1:0]
       --cores N         how many threads with a runtime of their own [default: 1]
-      --grace SECONDS   how long connections may take to finish [default: 10]
+      --linger SECONDS  at the end, how long clients may take to connect, and then to send
+                        a request [default: 0.5]
+      --grace SECONDS   how long the whole end may take [default: 10]
       --self-test N     ask itself N times and then interrupt itself
   -h, --help            show this
 
@@ -63,18 +66,20 @@ const CLIENTS_AT_ONCE: usize = 64;
 struct Options {
     listen: SocketAddr,
     cores: NonZeroUsize,
-    grace: Duration,
+    end: End,
     self_test: Option<NonZeroUsize>,
 }
 
 fn options(parser: &mut Parser) -> Result<Option<Options>, lexopt::Error> {
-    let (listen, grace) = (SocketAddr::from(([127, 0, 0, 1], 0)), Duration::from_secs(10));
-    let mut options = Options { listen, cores: NonZeroUsize::MIN, grace, self_test: None };
+    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    let end = End { linger: Duration::from_millis(500), grace: Duration::from_secs(10) };
+    let mut options = Options { listen, cores: NonZeroUsize::MIN, end, self_test: None };
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Long("listen") => options.listen = start::value(parser)?,
             Arg::Long("cores") => options.cores = start::count(parser, MAX_CORES)?,
-            Arg::Long("grace") => options.grace = start::seconds(parser)?,
+            Arg::Long("linger") => options.end.linger = start::seconds(parser)?,
+            Arg::Long("grace") => options.end.grace = start::seconds(parser)?,
             Arg::Long("self-test") => options.self_test = Some(start::count(parser, usize::MAX)?),
             Arg::Short('h') | Arg::Long("help") => return Ok(None),
             unknown => return Err(unknown.unexpected()),
@@ -91,6 +96,11 @@ fn main() -> ExitCode {
 async fn http_server(options: Options) -> Result<(), Box<dyn Error>> {
     let cannot = |error| format!("cannot listen on {}: {error}", options.listen);
     let is_shared = options.cores.get() > 1;
+    if is_shared && options.listen.port() != 0 {
+        // Another process could share it, too, and take some of our clients. Nobody may have it
+        // yet.
+        drop(listen(options.listen, false).map_err(cannot)?);
+    }
     let first = listen(options.listen, is_shared).map_err(cannot)?;
     let address = first.local_addr()?; // with the port that the system chose
     let mut listeners = vec![first];
@@ -101,8 +111,8 @@ async fn http_server(options: Options) -> Result<(), Box<dyn Error>> {
     let (stop, stopped) = watch::channel(false);
     let mut cores = Vec::new();
     for (number, listener) in listeners.into_iter().enumerate() {
-        let (stopped, grace) = (stopped.clone(), options.grace);
-        let main = move || run(serve(listener, stopped, grace));
+        let (stopped, end) = (stopped.clone(), options.end);
+        let main = move || run(serve(listener, stopped, end));
         cores.push(start_thread(format!("core {number}"), main)?);
     }
     say!("listening on http://{address}/, cores: {}", options.cores);
@@ -142,7 +152,7 @@ async fn end_when_asked(
     let signal = signals.recv().await?;
     drop(signals); // the next one ends the process
     if options.self_test.is_none() {
-        say!("{signal:?}: connections may finish, within {:?}; again ends at once", options.grace);
+        say!("{signal:?}: connections may finish, within {:?}; again ends at once", options.end.grace);
     }
     stop.send_replace(true);
     let ended = spawn_blocking(move || cores.into_iter().map(|core| core.join()).collect::<Vec<_>>()).await?;

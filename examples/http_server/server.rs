@@ -11,14 +11,15 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use gather::{Sleep, TcpListener, TcpStream, sleep, spawn, timeout};
-use gather_examples::complain;
+use gather_examples::{accept_queue, complain};
 use http_body_util::{Either, Full};
 use hyper::body::{Body, Bytes, Frame, Incoming};
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::server::graceful::GracefulShutdown;
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 use tokio::sync::watch;
 
 /// What a core has done.
@@ -39,25 +40,57 @@ pub(crate) fn listen(address: SocketAddr, is_shared: bool) -> io::Result<std::ne
     Ok(socket.into())
 }
 
-/// Serves until `stop` says so, and then for as long as the connections need, but no longer than `grace`.
+/// How much time the end may take.
+#[derive(Clone, Copy)]
+pub(crate) struct End {
+    /// For connections whose handshake is under way, and then for those that have not sent a
+    /// request.
+    pub(crate) linger: Duration,
+    /// For all.
+    pub(crate) grace: Duration,
+}
+
+/// What the connections of a core share.
+#[derive(Default)]
+struct Core {
+    requests: Cell<u64>,
+    /// Whether each answer is to be the last of its connection.
+    is_ending: Cell<bool>,
+}
+
+/// Serves until `stop` says so, and then for as long as the connections need.
+///
+/// The end loses no client that was let in:
+///
+/// 1. No more connections are begun. Those that were are accepted, and from now on each answer
+///    says that its connection is closed after it.
+/// 2. The listener is closed. Connections without a request have a moment to send one.
+/// 3. Those that still have none are closed, the others when they are answered.
 pub(crate) async fn serve(
     listener: std::net::TcpListener,
     mut stop: watch::Receiver<bool>,
-    grace: Duration,
+    end: End,
 ) -> io::Result<Served> {
     let listener = TcpListener::from_std(listener)?;
-    let (connections, requests) = (GracefulShutdown::new(), Rc::new(Cell::new(0)));
+    let (connections, core) = (GracefulShutdown::new(), Rc::new(Core::default()));
     let stops = async {
         // It is told, or nobody is left to tell it.
         let _ = stop.wait_for(|stop| *stop).await;
         Err::<Infallible, _>(Stop)
     };
-    let Err(Stop) = gather::gather!(accept(&listener, &connections, &requests), stops).await;
-    drop(listener); // who comes now is refused
-    // Those that wait for a request are closed, those that have one answer it first.
-    let _ = timeout(grace, connections.shutdown()).await;
-    // The tasks of connections that are left end with the runtime. Each has a share of the count.
-    Ok(Served { requests: requests.get(), cut_off: Rc::strong_count(&requests) - 1 })
+    let Err(Stop) = gather::gather!(accept(&listener, &connections, &core), stops).await;
+    core.is_ending.set(true);
+    // Where the system cannot do that, clients are let in for a moment longer.
+    let _ = accept_queue::close(&SockRef::from(&listener));
+    let ends = async {
+        let _ = timeout(end.linger, accept(&listener, &connections, &core)).await;
+        drop(listener);
+        sleep(end.linger).await;
+        connections.shutdown().await;
+    };
+    let _ = timeout(end.grace, ends).await;
+    // The tasks of connections that are left end with the runtime. Each has a share of the core.
+    Ok(Served { requests: core.requests.get(), cut_off: Rc::strong_count(&core) - 1 })
 }
 
 struct Stop;
@@ -66,12 +99,12 @@ struct Stop;
 async fn accept(
     listener: &TcpListener,
     connections: &GracefulShutdown,
-    requests: &Rc<Cell<u64>>,
+    core: &Rc<Core>,
 ) -> Result<Infallible, Stop> {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let connection = connection(stream, requests.clone());
+                let connection = connection(stream, core.clone());
                 // A client that goes away in the middle is its own affair.
                 spawn(connections.watch(connection)).detach();
             }
@@ -88,15 +121,20 @@ type Answer = Response<Either<Full<Bytes>, Slow>>;
 
 fn connection(
     stream: TcpStream,
-    requests: Rc<Cell<u64>>,
+    core: Rc<Core>,
 ) -> impl hyper_util::server::graceful::GracefulConnection<Output = hyper::Result<()>> {
     let service = service_fn(move |request| {
-        requests.set(requests.get() + 1);
-        std::future::ready(Ok::<_, Infallible>(answer(&request)))
+        core.requests.set(core.requests.get() + 1);
+        let mut answer = answer(&request);
+        if core.is_ending.get() {
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        std::future::ready(Ok::<_, Infallible>(answer))
     });
     http1::Builder::new()
         .timer(gather::hyper::Timer)
         .header_read_timeout(Duration::from_secs(10))
+        .half_close(true) // a client may close its direction after its request
         .serve_connection(stream, service)
 }
 

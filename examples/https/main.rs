@@ -85,6 +85,9 @@ fn options(parser: &mut Parser) -> Result<Option<Options>, lexopt::Error> {
     }
     let other = match (url, ca) {
         (None, None) => None,
+        (Some(url), Some(_)) if url.authority().is_some_and(|server| server.as_str().contains('@')) => {
+            return Err("credentials in a URL are not sent".into());
+        }
         (Some(url), Some(ca)) if url.scheme_str() == Some("https") && url.host().is_some() => Some((url, ca)),
         (Some(_), Some(_)) => return Err("a URL looks like https://host:port/path".into()),
         _ => return Err("--url and --ca go together".into()),

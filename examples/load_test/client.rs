@@ -8,10 +8,11 @@
 //! * A request is over only when hyper's own tasks have put its connection back into the pool, or closed it. So
 //!   the next one finds it there, and none is begun that would have to wait for a slot.
 
+use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -25,25 +26,33 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_service::Service;
 
-use crate::failure::Failure;
+use crate::failure::{Cause, Failure, Kind};
+use crate::options::Options;
+
+/// How many headers an answer may have. Hyper's own limit is 100; another one costs 3 % of the
+/// instructions.
+const MAX_HEADERS: usize = 1000;
 
 /// Fetches one URL over and over.
 pub(crate) struct Client {
     pool: legacy::Client<Connector, Empty<Bytes>>,
     connector: Connector,
     url: Uri,
+    retries_closed: bool,
+    /// Of bodies, also of those that broke off.
+    bytes: Cell<u64>,
+    retried: Cell<usize>,
 }
 
-/// What is kept of an answer whose body was read to its end.
+/// An answer whose body was read to its end.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
-    pub(crate) bytes: u64,
     pub(crate) latency: Duration,
-    pub(crate) finished: Instant,
 }
 
 impl Client {
-    pub(crate) fn new(url: Uri, connections: usize, timeout: Duration) -> Client {
+    pub(crate) fn new(url: Uri, options: &Options) -> Client {
+        let (connections, timeout) = (options.concurrency, options.timeout);
         let connector = Connector {
             slots: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))),
             opened: Arc::default(),
@@ -53,8 +62,19 @@ impl Client {
             .timer(gather::hyper::Timer)
             .pool_timer(gather::hyper::Timer)
             .pool_max_idle_per_host(connections)
+            .http1_max_headers(MAX_HEADERS)
             .build(connector.clone());
-        Client { pool, connector, url }
+        let retries_closed = options.retry_closed;
+        Client { pool, connector, url, retries_closed, bytes: Cell::default(), retried: Cell::default() }
+    }
+
+    pub(crate) fn bytes_received(&self) -> u64 {
+        self.bytes.get()
+    }
+
+    /// How many requests were sent once more.
+    pub(crate) fn retried(&self) -> usize {
+        self.retried.get()
     }
 
     /// How many connections were made so far.
@@ -66,30 +86,46 @@ impl Client {
     pub(crate) async fn get(&self) -> Result<Answer, Failure> {
         let started = Instant::now();
         let limit = self.connector.timeout;
-        let answered = timeout(limit, self.exchange()).await;
-        let finished = Instant::now();
+        let answered = timeout(limit, self.exchange_or_retry()).await;
+        let latency = started.elapsed();
         // Hyper's tasks, which have the end of the body behind them, now put the connection back or close it.
         yield_now().await;
-        let (status, bytes) = answered.unwrap_or(Err(Failure::TimedOut(limit)))?;
-        Ok(Answer { status, bytes, latency: finished - started, finished })
+        match answered.unwrap_or(Err(Cause::TimedOut(limit))) {
+            Ok(status) => Ok(Answer { status, latency }),
+            Err(cause) => Err(Failure { cause, latency }),
+        }
     }
 
-    async fn exchange(&self) -> Result<(StatusCode, u64), Failure> {
+    /// The server may have closed a kept connection just before the request that was sent over it
+    /// came. It has then not seen that request.
+    async fn exchange_or_retry(&self) -> Result<StatusCode, Cause> {
+        match self.exchange().await {
+            Err(cause) if self.retries_closed && cause.kind() == Kind::KeptClosed => {
+                self.retried.set(self.retried.get() + 1);
+                self.exchange().await
+            }
+            result => result,
+        }
+    }
+
+    async fn exchange(&self) -> Result<StatusCode, Cause> {
         let mut request = Request::new(Empty::new());
         *request.uri_mut() = self.url.clone();
-        let response = self.pool.request(request).await.map_err(Failure::Request)?;
-        Ok((response.status(), read_body(response).await.map_err(Failure::Body)?))
+        let response = self.pool.request(request).await.map_err(Cause::Request)?;
+        let status = response.status();
+        self.read_body(response).await.map_err(Cause::Body)?;
+        Ok(status)
     }
-}
 
-/// Reads a body to its end, because the connection can be used again only then, and gives its length.
-async fn read_body(response: Response<Incoming>) -> hyper::Result<u64> {
-    let mut body = response.into_body();
-    let mut bytes = 0;
-    while let Some(frame) = body.frame().await {
-        bytes += frame?.data_ref().map_or(0, |data| data.len() as u64);
+    /// Reads a body to its end, because the connection can be used again only then.
+    async fn read_body(&self, response: Response<Incoming>) -> hyper::Result<()> {
+        let mut body = response.into_body();
+        while let Some(frame) = body.frame().await {
+            let bytes = frame?.data_ref().map_or(0, |data| data.len() as u64);
+            self.bytes.set(self.bytes.get() + bytes);
+        }
+        Ok(())
     }
-    Ok(bytes)
 }
 
 /// Opens connections for the pool, which wants a connector that it can clone and keep.
@@ -110,7 +146,7 @@ impl Connector {
         let stream = TcpStream::connect((host, server.port_u16().unwrap_or(80))).await?;
         stream.set_nodelay(true)?;
         self.opened.fetch_add(1, Ordering::Relaxed);
-        Ok(SlottedStream { stream, _slot: slot })
+        Ok(SlottedStream { stream, usage: Use::default(), _slot: slot })
     }
 }
 
@@ -132,15 +168,41 @@ impl Service<Uri> for Connector {
     }
 }
 
+/// What has gone over a connection. The errors of hyper-util carry it.
+#[derive(Clone, Default)]
+pub(crate) struct Use(Arc<Reads>);
+
+#[derive(Default)]
+struct Reads {
+    since_the_request: AtomicUsize,
+    before_it: AtomicBool,
+}
+
+impl Use {
+    /// Whether the connection was kept after an answer, and ended before the first byte of the
+    /// next.
+    pub(crate) fn ended_at_a_request(&self) -> bool {
+        // The end itself may be a read.
+        self.0.before_it.load(Ordering::Relaxed) && self.0.since_the_request.load(Ordering::Relaxed) <= 1
+    }
+
+    fn writes(&self) {
+        if self.0.since_the_request.swap(0, Ordering::Relaxed) > 0 {
+            self.0.before_it.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
 /// A connection that gives its slot back when it is closed.
 struct SlottedStream {
     stream: TcpStream,
+    usage: Use,
     _slot: OwnedSemaphorePermit,
 }
 
 impl Connection for SlottedStream {
     fn connected(&self) -> Connected {
-        Connected::new()
+        Connected::new().extra(self.usage.clone())
     }
 }
 
@@ -150,12 +212,15 @@ impl Read for SlottedStream {
         cx: &mut Context<'_>,
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        self.usage.0.since_the_request.fetch_add(usize::from(read.is_ready()), Ordering::Relaxed);
+        read
     }
 }
 
 impl Write for SlottedStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.usage.writes();
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 

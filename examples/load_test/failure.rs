@@ -10,9 +10,24 @@ use std::io::ErrorKind;
 use std::iter::successors;
 use std::time::Duration;
 
+use hyper::http::Extensions;
+
+use crate::client::Use;
+
+/// What systems of the Unix kind say when the process, or the machine, has no descriptors left.
+const EMFILE: i32 = 24;
+const ENFILE: i32 = 23;
+
 /// A request that got no answer, or only a part of one.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub(crate) struct Failure {
+    pub(crate) cause: Cause,
+    /// How long the request took until it failed.
+    pub(crate) latency: Duration,
+}
+
+#[derive(Debug)]
+pub(crate) enum Cause {
     /// The whole answer was not there in time.
     TimedOut(Duration),
     /// No head of an answer came: no connection, or none that lasted.
@@ -27,18 +42,41 @@ pub(crate) enum Kind {
     TimedOut,
     Refused,
     Closed,
+    /// A connection that was kept after an answer, and was closed when a request went over it.
+    KeptClosed,
     NotHttp,
+    /// More headers than [`Client`](crate::client::Client) takes, or longer ones.
+    HeadTooLarge,
+    /// This process has as many open files as it may.
+    NoDescriptors,
     /// Anything else is counted by the words of its first cause.
     Other(String),
 }
 
 impl Failure {
     pub(crate) fn kind(&self) -> Kind {
+        self.cause.kind()
+    }
+}
+
+impl Cause {
+    pub(crate) fn kind(&self) -> Kind {
         match self {
-            Failure::TimedOut(_) => Kind::TimedOut,
-            Failure::Request(_) | Failure::Body(_) => kind_of(self),
+            Cause::TimedOut(_) => Kind::TimedOut,
+            Cause::Request(error) => match kind_of(error) {
+                Kind::Closed if was_kept(error) => Kind::KeptClosed,
+                kind => kind,
+            },
+            Cause::Body(error) => kind_of(error),
         }
     }
+}
+
+/// Whether the connection had answered before, and then no byte came after the request.
+fn was_kept(error: &hyper_util::client::legacy::Error) -> bool {
+    let mut extras = Extensions::new();
+    error.connect_info().inspect(|connection| connection.get_extras(&mut extras));
+    extras.get::<Use>().is_some_and(Use::ended_at_a_request)
 }
 
 /// The kind of the deepest error that says one: what lies above it only repeats it in other words.
@@ -56,6 +94,7 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
 fn kind_of_one(error: &(dyn Error + 'static)) -> Option<Kind> {
     if let Some(error) = error.downcast_ref::<std::io::Error>() {
         return match error.kind() {
+            _ if matches!(error.raw_os_error(), Some(EMFILE | ENFILE)) => Some(Kind::NoDescriptors),
             ErrorKind::TimedOut => Some(Kind::TimedOut),
             ErrorKind::ConnectionRefused => Some(Kind::Refused),
             ErrorKind::ConnectionReset
@@ -67,7 +106,9 @@ fn kind_of_one(error: &(dyn Error + 'static)) -> Option<Kind> {
         };
     }
     let error = error.downcast_ref::<hyper::Error>()?;
-    if error.is_parse() {
+    if error.is_parse_too_large() {
+        Some(Kind::HeadTooLarge)
+    } else if error.is_parse() {
         Some(Kind::NotHttp)
     } else if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
         Some(Kind::Closed)
@@ -78,20 +119,20 @@ fn kind_of_one(error: &(dyn Error + 'static)) -> Option<Kind> {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Failure::TimedOut(limit) => write!(f, "no whole answer within {limit:?}"),
-            Failure::Request(_) => f.write_str("the request was not answered"),
-            Failure::Body(_) => f.write_str("the answer broke off in its body"),
+        match &self.cause {
+            Cause::TimedOut(limit) => write!(f, "no whole answer within {limit:?}"),
+            Cause::Request(_) => f.write_str("the request was not answered"),
+            Cause::Body(_) => f.write_str("the answer broke off in its body"),
         }
     }
 }
 
 impl Error for Failure {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Failure::TimedOut(_) => None,
-            Failure::Request(error) => Some(error),
-            Failure::Body(error) => Some(error),
+        match &self.cause {
+            Cause::TimedOut(_) => None,
+            Cause::Request(error) => Some(error),
+            Cause::Body(error) => Some(error),
         }
     }
 }
@@ -102,7 +143,10 @@ impl fmt::Display for Kind {
             Kind::TimedOut => "timeout",
             Kind::Refused => "connection refused",
             Kind::Closed => "connection reset or closed",
+            Kind::KeptClosed => "kept connection closed",
             Kind::NotHttp => "answer is not HTTP",
+            Kind::HeadTooLarge => "head of answer too large",
+            Kind::NoDescriptors => "out of descriptors",
             Kind::Other(cause) => cause,
         })
     }
@@ -150,8 +194,8 @@ mod tests {
 
     #[test]
     fn an_unknown_kind_is_counted_by_its_first_cause() {
-        let error = Layer(io::Error::other("too many open files"));
-        assert_eq!(kind_of(&error), Kind::Other("too many open files".into()));
+        let error = Layer(io::Error::other("no route to host"));
+        assert_eq!(kind_of(&error), Kind::Other("no route to host".into()));
     }
 
     #[test]

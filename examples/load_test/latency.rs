@@ -15,6 +15,15 @@ const WIDTH: u64 = 50;
 pub(crate) struct Latencies(Histogram<u64>);
 
 impl Latencies {
+    pub(crate) fn record(&mut self, latency: Duration) {
+        self.0.record(latency.as_nanos() as u64).expect("a histogram without a maximum grows");
+    }
+
+    #[allow(dead_code, reason = "for those who draw them")]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(crate) fn percentile(&self, percentile: f64) -> Duration {
         Duration::from_nanos(self.0.value_at_percentile(percentile))
     }
@@ -40,13 +49,17 @@ impl Latencies {
     }
 }
 
+impl Default for Latencies {
+    fn default() -> Latencies {
+        Latencies(Histogram::new(3).expect("three digits are allowed"))
+    }
+}
+
 impl FromIterator<Duration> for Latencies {
     fn from_iter<I: IntoIterator<Item = Duration>>(latencies: I) -> Latencies {
-        let mut histogram = Histogram::new(3).expect("three digits are allowed");
-        for latency in latencies {
-            histogram.record(latency.as_nanos() as u64).expect("a histogram without a maximum grows");
-        }
-        Latencies(histogram)
+        let mut all = Latencies::default();
+        latencies.into_iter().for_each(|latency| all.record(latency));
+        all
     }
 }
 

@@ -22,26 +22,32 @@
 //!
 //! and then the statuses, the latencies with a histogram, and the failures by kind.
 //!
-//! This file is the whole flow; the others hold one part each: `options` (the command line), `client` (one
-//! request),
-//! `server`, `failure` (kinds of failure), `progress`, `report`, `latency` (percentiles) and `chart`.
+//! This file is the whole flow; the others hold one part each: `options` (the command line),
+//! `client` (one request), `server`, `failure` (kinds of failure), `tally` (what became of all),
+//! `progress`, `report`, `latency` (percentiles), `chart` (its file) and `drawing`.
 
 mod chart;
 mod client;
+mod drawing;
 mod failure;
 mod latency;
 mod options;
 mod progress;
 mod report;
 mod server;
+mod tally;
 
 use std::cell::RefCell;
 use std::error::Error;
 use std::fmt::Display;
+use std::future::poll_fn;
+use std::ops::ControlFlow;
+use std::pin::pin;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::task::Poll;
 
-use gather::{dump, gather, sleep, spawn};
+use gather::signal::{Signal, Signals};
+use gather::{Kept, Policy, dump, gather, sleep, spawn};
 use gather_examples::output::print;
 use gather_examples::{complain, say};
 
@@ -50,7 +56,8 @@ use crate::client::Client;
 use crate::failure::Chain;
 use crate::options::Options;
 use crate::progress::Progress;
-use crate::report::{Outcome, Report, count};
+use crate::report::{Report, count};
+use crate::tally::{Failures, Tally};
 
 fn main() -> ExitCode {
     let options = match Options::parse(std::env::args_os().skip(1)) {
@@ -80,11 +87,12 @@ fn refuse(error: impl Display) -> ExitCode {
 
 /// Sends the requests, reports, and says whether all succeeded.
 async fn load_test(options: &Options, chart: Option<Chart>) -> Result<ExitCode, Box<dyn Error>> {
+    let mut signals = Signals::new([Signal::Interrupt])?;
     let url = match &options.url {
         Some(url) => url.clone(),
         None => server::start()?,
     };
-    let client = Client::new(url.clone(), options.concurrency, options.timeout);
+    let client = Client::new(url.clone(), options);
     let progress = Progress::new(options.requests, options.progress);
 
     if let Some(after) = options.dump {
@@ -94,39 +102,72 @@ async fn load_test(options: &Options, chart: Option<Chart>) -> Result<ExitCode, 
         };
         spawn(shows).named("dump").detach();
     }
-    let started = Instant::now();
-    let outcome = send_all(options, &client, &progress).await;
-    let elapsed = started.elapsed();
+    let tally = RefCell::new(Tally::new(chart.is_some()));
+    let sends = async {
+        send_all(options, &client, &progress, &tally).await;
+        Ok(false)
+    };
+    let is_interrupted = first(sends, async { signals.recv().await.map(|_| true) }).await?;
+    drop(signals); // the next one ends the process
+    let tally = tally.into_inner();
+    let elapsed = tally.elapsed();
     progress.finish();
 
-    if let (false, Some((index, failure))) = (options.capture, outcome.failures.first()) {
+    if is_interrupted {
+        complain!("load_test: interrupted");
+    } else if let (false, Some(Failures { first: (index, failure), .. })) =
+        (options.capture, tally.failures.values().next())
+    {
         complain!("load_test: request {} failed: {}", count(index + 1), Chain(failure));
     }
-    let connections = client.connections_opened();
-    let report = Report { options, url: &url, outcome: &outcome, connections, elapsed };
+    let report = Report { options, url: &url, tally: &tally, client: &client, elapsed };
     let printed = print(&report);
-    if let Some(chart) = chart {
-        chart.write(&outcome.answers, started)?;
+    if let (false, Some(chart)) = (is_interrupted, chart) {
+        let points = tally.points.as_deref().unwrap_or_default();
+        chart.write(&drawing::draw(&report.title(), points)?)?;
     }
     printed.map_err(|error| format!("the report cannot be written: {error}"))?;
-    Ok(if report.all_succeeded() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(match report.all_succeeded() {
+        _ if is_interrupted => ExitCode::from(130),
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
 }
 
-/// The heart of it. Every request borrows what it uses: the client, the progress, the list of answers. No more than
-/// `concurrency` of them exist at any moment, and the first failure ends all the others, unless failures are to be
-/// captured.
-async fn send_all(options: &Options, client: &Client, progress: &Progress) -> Outcome {
-    let answers = RefCell::new(Vec::new());
+/// The heart of it. Every request borrows what it uses: the client, the progress, the tally. No
+/// more than `concurrency` of them exist at any moment, and the first failure ends all the
+/// others, unless failures are to be captured.
+///
+async fn send_all(options: &Options, client: &Client, progress: &Progress, tally: &RefCell<Tally>) {
     let requests = (0..options.requests).map(async |index| {
-        let answer = progress.count(client.get()).await.map_err(|failure| (index, failure))?;
-        answers.borrow_mut().push(answer);
-        Ok(())
+        let ended = progress.count(client.get()).await;
+        let goes_on = ended.is_ok() || options.capture;
+        tally.borrow_mut().add(index, ended);
+        if goes_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });
-    let requests = gather(requests).limit(options.concurrency).named("requests");
-    let failures = if options.capture {
-        requests.capture().await.into_iter().filter_map(Result::err).collect()
-    } else {
-        requests.await.err().into_iter().collect()
-    };
-    Outcome { answers: answers.into_inner(), failures }
+    gather(requests).limit(options.concurrency).policy(UntilOneBreaks).named("requests").await;
+}
+
+/// As the default mode and `capture`, but keeps nothing for each request: they are counted
+/// already.
+struct UntilOneBreaks;
+
+impl Policy<ControlFlow<()>> for UntilOneBreaks {
+    type Output = ();
+
+    fn judge(&mut self, _: usize, ended: ControlFlow<()>, _: &mut Kept<ControlFlow<()>>) -> ControlFlow<()> {
+        ended
+    }
+
+    fn finish(&mut self, _: Kept<ControlFlow<()>>) {}
+}
+
+/// Whichever is ready first. The other is dropped.
+async fn first<T>(one: impl Future<Output = T>, other: impl Future<Output = T>) -> T {
+    let (mut one, mut other) = (pin!(one), pin!(other));
+    poll_fn(|cx| match one.as_mut().poll(cx) {
+        Poll::Pending => other.as_mut().poll(cx),
+        ready => ready,
+    })
+    .await
 }

@@ -22,8 +22,13 @@ Options:
   -t, --timeout SECONDS  how long one request may take, to the end of its body [default: 10]
       --capture          go on after a failure, and count the failures by kind;
                          without it the first failure ends the run at once
-      --chart FILE.svg   write a chart of the latency over the run
-      --progress         show how far the run is also where stderr is no terminal: a line for each tenth
+      --retry-closed     send a request once more if the server closes the kept connection over
+                         which it was sent before it answers: it may not have seen the request;
+                         without it the request has failed, and is counted in a kind of its own
+                         (wrk does not send it again either)
+      --chart FILE.svg   write a chart of the run, unless it is interrupted
+      --progress         show how far the run is where stderr is no terminal, too:
+                         a line for each tenth
       --dump SECONDS     show what the client is doing after so long: its tasks, the gather and its children
   -h, --help             show this
 
@@ -31,7 +36,10 @@ A request fails when it gets no whole answer: refused, reset, timed out. An answ
 status: one that is neither 2xx nor 3xx does not end the run, is counted apart, and makes the exit code 1.
 Redirections are not followed.
 
-Exit codes: 0 every request was answered with 2xx or 3xx; 1 some were not; 2 the options cannot be used.";
+Ctrl-C ends the run with a report of what was done; again, at once.
+
+Exit codes: 0 every request was answered with 2xx or 3xx; 1 some were not; 2 the options cannot be used;
+130 the run was interrupted.";
 
 #[derive(Debug)]
 pub(crate) struct Options {
@@ -41,6 +49,7 @@ pub(crate) struct Options {
     pub(crate) concurrency: usize,
     pub(crate) timeout: Duration,
     pub(crate) capture: bool,
+    pub(crate) retry_closed: bool,
     pub(crate) chart: Option<PathBuf>,
     pub(crate) progress: bool,
     pub(crate) dump: Option<Duration>,
@@ -57,6 +66,7 @@ impl Options {
             concurrency: 64,
             timeout: Duration::from_secs(10),
             capture: false,
+            retry_closed: false,
             chart: None,
             progress: false,
             dump: None,
@@ -75,6 +85,7 @@ impl Options {
                     options.timeout = seconds(&mut parser, "--timeout")?
                 }
                 Arg::Long("capture") => options.capture = true,
+                Arg::Long("retry-closed") => options.retry_closed = true,
                 Arg::Long("chart") => options.chart = Some(parser.value()?.into()),
                 Arg::Long("progress") => options.progress = true,
                 Arg::Long("dump") => options.dump = Some(seconds(&mut parser, "--dump")?),
@@ -108,6 +119,9 @@ fn url(text: &str) -> Result<Uri, String> {
     let uri: Uri = text.parse().map_err(|error| format!("{error}"))?;
     match (uri.scheme_str(), uri.authority()) {
         (Some("https"), _) => Err("only http is spoken here, not https".into()),
+        (Some("http"), Some(server)) if server.as_str().contains('@') => {
+            Err("credentials in a URL are not sent".into())
+        }
         (Some("http"), Some(server)) if is_complete(server) => Ok(uri),
         _ => Err("a URL looks like http://host:port/path".into()),
     }
@@ -145,13 +159,14 @@ mod tests {
             "--capture",
             "--chart=x.svg",
             "--progress",
+            "--retry-closed",
             "--dump=1.5",
         ];
         let options = Options::parse(line).expect("valid").expect("not help");
         assert_eq!(options.url, Some(Uri::from_static("http://[::1]:8080/a?b")));
         assert_eq!((options.requests, options.concurrency), (5, 2));
         assert_eq!(options.timeout, Duration::from_millis(250));
-        assert!(options.capture && options.progress);
+        assert!(options.capture && options.progress && options.retry_closed);
         assert_eq!(options.chart, Some("x.svg".into()));
         assert_eq!(options.dump, Some(Duration::from_millis(1500)));
     }
@@ -190,6 +205,13 @@ mod tests {
             "",
         ] {
             refusal(&["--url", url]);
+        }
+    }
+
+    #[test]
+    fn credentials_in_a_url_are_refused() {
+        for url in ["http://user:secret@host/", "http://user@host:80/"] {
+            assert!(refusal(&["--url", url]).contains("credentials in a URL are not sent"), "{url}");
         }
     }
 

@@ -1,5 +1,5 @@
-//! How far the run is, on stderr: a bar on a terminal; elsewhere a plain line for each tenth, if it is
-//! asked for.
+//! How far the run is, on stderr: a bar on a terminal; elsewhere a plain line for each tenth, if
+//! it is asked for.
 
 use std::cell::Cell;
 use std::fmt;

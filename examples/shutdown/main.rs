@@ -14,24 +14,33 @@
 //!     all have finished
 //!     3 clients got their answers, and a fourth was not let in
 //!
-//! The pattern: one future waits for the signal, beside what goes on; when it is ready, what starts new work is
-//! dropped, and what is at work is waited for, with a limit on the time. The second signal needs no code: nobody
-//! listens any more, so it does what it does by default, though the program may hang.
+//! The pattern: one future waits for the signal, beside the one that accepts connections. After
+//! the signal,
+//!
+//! 1. the system begins no more connections, and those that it has begun are accepted: closing the
+//!    listener at once would reset them, and their clients may have asked already;
+//! 2. the listener is closed, and connections that have not asked have a moment to do so;
+//! 3. those that still have not are closed, and the others are waited for.
+//!
+//! All that together has a limit on its time. The second signal needs no code: nobody listens for
+//! it any more, so it does what it does by default, though the program may hang.
 
 #[path = "../start.rs"]
 mod start;
 
-use std::future::Future;
+use std::cell::Cell;
+use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::pin::Pin;
 use std::process::{self, Command, ExitCode};
+use std::rc::Rc;
 use std::time::Duration;
 
 use gather::signal::{Signal, Signals};
 use gather::{Task, TcpListener, TcpStream, gather, run, sleep, spawn, spawn_blocking, timeout};
-use gather_examples::{complain, say};
+use gather_examples::{accept_queue, complain, say};
 use lexopt::{Arg, Parser};
+use socket2::SockRef;
 
 const HELP: &str = "\
 Answers each line that comes over TCP a second later, until it is interrupted; then lets connections finish.
@@ -46,6 +55,10 @@ Exit codes: 0 it has ended as it should, 1 something failed, 2 the options canno
 
 /// How long connections may take to finish.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// How long a handshake may take that is under way when the end begins, and then how long a
+/// connection may be without a question.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// What the server says first.
 const PROMPT: &[u8] = b"> ";
@@ -79,59 +92,65 @@ async fn serve(listener: TcpListener, work: Duration) -> io::Result<()> {
     let mut signals = Signals::new([Signal::Interrupt, Signal::Terminate])?;
     say!("listening on {}", listener.local_addr()?);
     let mut connections = Vec::new();
-    let signal = loop {
-        match next(&listener, &mut signals).await {
-            Next::Connection(stream) => {
-                connections.retain(|connection: &Task<_>| !connection.is_finished());
-                connections.push(spawn(answer(stream, work)));
-            }
-            Next::CannotAccept(error) => {
-                complain!("shutdown: cannot accept: {error}");
-                sleep(Duration::from_millis(100)).await;
-            }
-            Next::Stop(signal) => break signal?,
-        }
-    };
-    drop(listener); // who comes now is refused
+    let stops = async { Err::<Infallible, _>(signals.recv().await) };
+    // The signal ends both. Dropping an `accept` loses no connection.
+    let Err(signal) = gather::gather!(accept(&listener, &mut connections, work), stops).await;
+    let signal = signal?;
     drop(signals); // the next one ends the process
-    connections.retain(|connection| !connection.is_finished());
     let (count, seconds) = (connections.len(), GRACE.as_secs());
     say!("{signal:?}: {count} connections may finish, within {seconds} s; again ends at once");
-    match timeout(GRACE, gather(connections).capture()).await {
+    let ends = async {
+        // Where the system cannot do that, clients are let in for a moment longer.
+        let _ = accept_queue::close(&SockRef::from(&listener));
+        let _ = timeout(LINGER, accept::<()>(&listener, &mut connections, work)).await;
+        drop(listener);
+        sleep(LINGER).await;
+        connections.retain(|connection| connection.has_asked.get()); // closes the others
+        gather(connections.into_iter().map(|connection| connection.task)).capture().await
+    };
+    match timeout(GRACE, ends).await {
         Ok(_) => say!("all have finished"),
         Err(_) => say!("some have not finished, and are closed"),
     }
     Ok(())
 }
 
-enum Next {
-    Connection(TcpStream),
-    CannotAccept(io::Error),
-    Stop(io::Result<Signal>),
+/// A connection. It is closed when this is dropped.
+struct Connection {
+    task: Task<io::Result<()>>,
+    has_asked: Rc<Cell<bool>>,
 }
 
-/// What comes first. The other is dropped, which loses neither a connection nor a signal.
-async fn next(listener: &TcpListener, signals: &mut Signals) -> Next {
-    let events: [Pin<Box<dyn Future<Output = Next> + '_>>; 2] = [
-        Box::pin(async { Next::Stop(signals.recv().await) }),
-        Box::pin(async {
-            match listener.accept().await {
-                Ok((stream, _)) => Next::Connection(stream),
-                Err(error) => Next::CannotAccept(error),
+/// Accepts connections for as long as it is polled.
+async fn accept<E>(
+    listener: &TcpListener,
+    connections: &mut Vec<Connection>,
+    work: Duration,
+) -> Result<Infallible, E> {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                connections.retain(|connection| !connection.task.is_finished());
+                let has_asked = Rc::new(Cell::new(false));
+                connections
+                    .push(Connection { task: spawn(answer(stream, work, has_asked.clone())), has_asked });
             }
-        }),
-    ];
-    let (_, event) = gather(events).race().await;
-    event
+            Err(error) => {
+                complain!("shutdown: cannot accept: {error}");
+                sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
 }
 
 /// Asks for a line, and answers it after some work.
-async fn answer(stream: TcpStream, work: Duration) -> io::Result<()> {
+async fn answer(stream: TcpStream, work: Duration, has_asked: Rc<Cell<bool>>) -> io::Result<()> {
     stream.write_all(PROMPT).await?;
     let mut byte = [0];
     while byte != *b"\n" {
         stream.read_exact(&mut byte).await?;
     }
+    has_asked.set(true);
     sleep(work).await;
     stream.write_all(b"done\n").await
 }

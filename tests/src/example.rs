@@ -1,4 +1,5 @@
-//! The examples as processes: built once, with an address that they print and streams that nobody reads.
+//! The examples as processes: built once, with an address that they print and streams that nobody
+//! reads.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Lines};
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 
+use crate::clients::ask_until_the_end;
 use crate::programs::build_example;
 
 /// The program of an example, built once.
@@ -75,6 +77,26 @@ impl Running {
     pub fn wait(&mut self) -> ExitStatus {
         self.process.wait().expect("a process can be waited for")
     }
+}
+
+/// Ends `http_server` with these options under the load of [`ask_until_the_end`].
+///
+/// # Panics
+///
+/// If it loses a client that was let in, or counts other requests than the clients do.
+#[track_caller]
+pub fn end_under_load(options: &[&str]) {
+    let mut command = Command::new(program("http_server"));
+    // Time enough for any client on a busy machine to send what it has to say.
+    let mut server = Running::start(command.args(["--linger=2", "--grace=60"]).args(options));
+    let address = server.address.parse().expect("an address");
+    let asked = ask_until_the_end(address, "/", b"hello\n", || server.signal("TERM"));
+    assert!(asked.lost.is_empty(), "{options:?}: {asked:?}");
+    assert!(server.wait().success(), "{options:?}");
+    let printed = server.printed.take().expect("nobody has taken it");
+    let last = printed.map_while(Result::ok).last().unwrap_or_default();
+    let requests = format!("{} requests: ", asked.answered);
+    assert!(last.starts_with(&requests), "{options:?}: {asked:?}, but it says: {last}");
 }
 
 impl Drop for Running {

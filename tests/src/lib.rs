@@ -9,9 +9,10 @@
 //!
 //! For random programs: [`program`] (what they are, how they are generated and run) and [`model`] (what should come of them).
 //!
-//! For programs: [`programs`] (cargo, and the examples that it builds), [`example`] (they run as processes), [`load_test`] (that
-//! one, and others that report in its way). [`server`] (one of others, as a process), [`postgres`], [`rabbitmq`] (such servers), [`silence`] (a way to
-//! one that can fall silent).
+//! For programs: [`programs`] (cargo, and the examples that it builds), [`example`] (they run as
+//! processes), [`clients`] (they ask a server), [`load_test`] (that one, and others that report
+//! in its way). [`server`] (one of others, as a process), [`postgres`], [`rabbitmq`] (such
+//! servers), [`silence`] (a way to one that can fall silent).
 //!
 //! For the documentation: [`guide`] (what it shows).
 
@@ -19,6 +20,7 @@ pub mod addresses;
 pub mod alone;
 pub mod asleep;
 pub mod children;
+pub mod clients;
 pub mod cores;
 pub mod descriptors;
 pub mod every_mode;

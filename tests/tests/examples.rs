@@ -6,6 +6,7 @@
 #![cfg(unix)]
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -133,6 +134,24 @@ fn http_server_says_that_it_cannot_have_an_address() {
     assert!(ended.complained.contains("in use"), "{}", ended.complained);
 }
 
+#[test]
+fn http_server_does_not_share_its_port_with_another_process() {
+    let program = program("http_server");
+    let server = Running::start(Command::new(&program).arg("--cores=2"));
+    for cores in ["--cores=1", "--cores=2"] {
+        let mut other = Command::new(&program);
+        other.args(["--listen", &server.address, cores]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut other = other.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(other.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let _ = other.kill(); // it has ended, or it serves
+        let ended = other.wait_with_output().unwrap();
+        assert_eq!((line.as_str(), ended.status.code()), ("", Some(1)), "{cores}");
+        let complained = String::from_utf8(ended.stderr).unwrap();
+        assert!(complained.contains("in use"), "{cores}: {complained}");
+    }
+}
+
 /// Else a server would wait for ever for a signal that nobody sends.
 #[test]
 fn a_self_test_that_cannot_interrupt_itself_says_so() {
@@ -165,7 +184,6 @@ fn udp_echo_tests_itself_on_one_address_and_on_all_of_both_families() {
 
 #[test]
 fn http_server_closes_what_has_not_finished_when_the_time_is_up() {
-    use std::io::{Read, Write};
     let mut command = Command::new(program("http_server"));
     let mut server = Running::start(command.args(["--grace", "0.1", "--cores", "2"]).stderr(Stdio::piped()));
     // The answer to this takes longer: when its head is there, it has begun.

@@ -1,6 +1,8 @@
-//! The examples when nobody reads what they write, or the disk is full; and when a thread of theirs panics.
+//! The examples when nobody reads what they write, or the disk is full; and when a thread of
+//! theirs panics.
 //!
-//! `https` and `websocket_chat`, which need features that take long to build, are run by `.ci/run`.
+//! `https` and `websocket_chat`, which need features that take long to build, are run by
+//! `.ci/run`.
 
 #![cfg(unix)]
 
@@ -107,7 +109,8 @@ fn survives_without_descriptors(name: &'static str, request: &'static [u8], answ
             let mut limited = Command::new("sh");
             limited.args(["-c", r#"ulimit -n 24 && exec "$0""#]).arg(&program).stderr(stderr);
             let server = Running::start(&mut limited);
-            // More than it can have at once. The system connects them all; most wait for the server to take them.
+            // More than it can have at once. The system connects them all; most wait for the
+            // server to take them.
             let clients = (0..64).map(|_| {
                 let mut client = TcpStream::connect(&server.address).unwrap();
                 client.write_all(request).unwrap();

@@ -9,12 +9,16 @@ use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
 use std::iter;
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
+#[cfg(unix)]
+use gather_tests::example::{closed_pipe, program};
 use gather_tests::guide;
 use gather_tests::load_test::{Ended, LoadTest};
 
@@ -198,6 +202,82 @@ fn a_chart_is_an_svg_of_all_answers() {
 }
 
 #[test]
+fn a_chart_says_what_was_asked_for_and_how_the_requests_ended() {
+    const NOT_FOUND: &str = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+    let server = server(|request| match request % 4 {
+        0 => Reply::SendAndClose("good evening\r\n\r\n"),
+        1 => Reply::Send(NOT_FOUND),
+        _ => Reply::Send(OK),
+    });
+    let chart = path("ends.svg");
+    let options = ["--url", &server.url, "-n=20", "-c=1", "--capture", "--chart"].map(OsString::from);
+    LoadTest::run(options.into_iter().chain([chart.clone().into()]));
+    let svg = fs::read_to_string(&chart).expect("the chart was written");
+    assert!(svg.contains(&format!("GET {}", server.url)), "{svg}");
+    let ends = "20 requests, 1 at a time: 10 with 2xx or 3xx, 5 with another status, 5 failed";
+    assert!(svg.contains(ends), "{svg}");
+    // A dot for each, in the color of its end.
+    let dots = svg.split("<circle").skip(1).filter_map(|dot| dot.split("fill=\"").nth(1)?.split('"').next());
+    let mut colors = BTreeMap::<_, usize>::new();
+    dots.for_each(|color| *colors.entry(color).or_default() += 1);
+    assert_eq!(colors.into_values().collect::<Vec<_>>(), [10, 5, 5]);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_chart_is_written_though_nobody_reads_the_report() {
+    let chart = path("unread.svg");
+    let mut command = Command::new(program("load_test"));
+    let ended = command.args(["-n=20", "--chart"]).arg(&chart).stdout(closed_pipe()).output().unwrap();
+    assert_eq!(ended.status.code(), Some(0));
+    check_svg(&fs::read_to_string(&chart).expect("the chart was written"));
+}
+
+/// Starts a run of a thousand requests, with a chart in place of one that is there. Returns when a
+/// tenth is done, and no more will be.
+#[cfg(unix)]
+fn run_to_a_tenth(chart: &Path) -> LoadTest {
+    fs::write(chart, "the chart of the run before").expect("the folder of cargo can be written to");
+    let server = server(|request| if request <= 100 { Reply::Send(OK) } else { Reply::SendAndStall("") });
+    let options = ["--url", &server.url, "-n=1000", "-c=1", "-t=3600", "--progress", "--chart"];
+    let options = options.map(OsString::from).into_iter().chain([chart.into()]);
+    let mut load_test = LoadTest::start(options);
+    assert_eq!(load_test.next_complaint(), Some(" 10 %: 100 of 1,000 done, 0 failed"));
+    load_test
+}
+
+#[cfg(unix)]
+fn send(signal: &str, load_test: &LoadTest) {
+    let kill = format!("kill -{signal} {}", load_test.id());
+    assert!(Command::new("sh").args(["-c", &kill]).status().expect("a shell").success());
+}
+
+#[test]
+#[cfg(unix)]
+fn an_interrupted_run_reports_what_was_done_and_leaves_the_chart_of_the_run_before() {
+    let chart = path("interrupted.svg");
+    let load_test = run_to_a_tenth(&chart);
+    send("INT", &load_test);
+    let ended = load_test.ended();
+    assert_eq!(ended.code, Some(130), "{ended:#?}");
+    assert_eq!(divided(&ended), [100, 0, 0, 900]);
+    assert!(ended.printed.contains("\nlatency of 100 answers\n"), "{ended:#?}");
+    assert!(ended.complained.ends_with("load_test: interrupted\n"), "{ended:#?}");
+    assert_eq!(fs::read_to_string(&chart).unwrap(), "the chart of the run before");
+    assert!(!path("interrupted.svg.part").exists());
+}
+
+#[test]
+#[cfg(unix)]
+fn a_run_that_is_killed_leaves_the_chart_of_the_run_before() {
+    let chart = path("killed.svg");
+    let load_test = run_to_a_tenth(&chart);
+    send("KILL", &load_test);
+    assert_eq!(load_test.ended().code, None);
+    assert_eq!(fs::read_to_string(&chart).unwrap(), "the chart of the run before");
+}
+
+#[test]
 fn a_chart_of_no_answers_is_an_svg_too() {
     let chart = path("none.svg");
     let options = ["--url", REFUSING, "--requests", "5", "--capture", "--chart"];
@@ -264,6 +344,7 @@ fn options_that_cannot_be_used_exit_with_2_and_one_line_that_names_the_culprit()
         (&["--url", "localhost"], "localhost"),
         (&["--url", "http://"], "http://"),
         (&["--url", "https://localhost/"], "https"),
+        (&["--url", "http://user:secret@localhost/"], "credentials"),
         (&["--chart", nowhere], nowhere),
         (&["--chart", folder], folder),
         // The rest is fine, and still nothing is run.
@@ -345,7 +426,7 @@ fn every_request_is_accounted_for_when_the_server_dies_half_way() {
 
 /// Runs ten requests, of which every other one meets this fault.
 #[track_caller]
-fn every_other_fails(fault: fn() -> Reply, timeout: &str, kind: &str, reason: &str) {
+fn every_other_fails(fault: fn() -> Reply, timeout: &str, kind: &str, reason: &str) -> Ended {
     let server = server(move |request| if request % 2 == 0 { fault() } else { Reply::Send(OK) });
     let options = ["--requests", "10", "--concurrency", "1", "--timeout", timeout, "--capture"];
     let ended = server.tested(&options);
@@ -355,11 +436,40 @@ fn every_other_fails(fault: fn() -> Reply, timeout: &str, kind: &str, reason: &s
     let example = ended.printed.lines().find(|line| line.starts_with("    request 2: ")).expect("an example");
     assert!(example.contains(reason), "{example}");
     assert_eq!(server.requests(), 10, "none is sent again");
+    ended
 }
 
 #[test]
 fn connections_that_are_closed_without_an_answer_are_counted() {
-    every_other_fails(|| Reply::SendAndClose(""), AN_HOUR, "connection reset or closed", "was not answered");
+    let server = server(|_| Reply::SendAndClose(""));
+    let ended = server.tested(&["--requests", "10", "--capture"]);
+    assert_eq!(divided(&ended), [0, 0, 10, 0], "{ended:#?}");
+    assert_eq!(ended.kinds(), BTreeMap::from([("connection reset or closed", 10)]));
+}
+
+#[test]
+fn kept_connections_that_are_closed_when_they_are_used_again_are_a_kind_of_their_own() {
+    every_other_fails(|| Reply::SendAndClose(""), AN_HOUR, "kept connection closed", "was not answered");
+}
+
+#[test]
+fn a_request_over_a_kept_connection_that_was_closed_is_sent_once_more_if_that_is_asked_for() {
+    let server = server(|request| if request % 2 == 0 { Reply::SendAndClose("") } else { Reply::Send(OK) });
+    let ended = server.tested(&["--requests", "10", "--concurrency", "1", "--retry-closed"]);
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    assert_eq!(divided(&ended), [10, 0, 0, 0], "{ended:#?}");
+    assert_eq!((ended.figure("sent once more"), server.requests()), (9, 19));
+}
+
+#[test]
+fn a_kept_connection_that_is_closed_in_the_head_of_an_answer_is_not_tried_again() {
+    let server = server(|request| match request % 2 {
+        0 => Reply::SendAndClose("HTTP/1.1 200 OK\r\nContent-"),
+        _ => Reply::Send(OK),
+    });
+    let ended = server.tested(&["-n=10", "-c=1", "--capture", "--retry-closed"]);
+    assert_eq!(divided(&ended), [5, 0, 5, 0], "{ended:#?}");
+    assert_eq!(ended.kinds(), BTreeMap::from([("connection reset or closed", 5)]));
 }
 
 #[test]
@@ -375,7 +485,9 @@ fn answers_that_are_not_http_are_counted() {
 #[test]
 fn answers_that_break_off_are_counted() {
     let half = || Reply::SendAndClose("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
-    every_other_fails(half, AN_HOUR, "connection reset or closed", "broke off in its body");
+    let ended = every_other_fails(half, AN_HOUR, "connection reset or closed", "broke off in its body");
+    let bytes = ended.printed.lines().find_map(|line| line.strip_prefix("body bytes received"));
+    assert_eq!(bytes.map(str::trim), Some("30 B"), "five times what is whole, and five times what is half");
 }
 
 #[test]
@@ -389,6 +501,78 @@ fn answers_that_do_not_come_in_time_are_counted() {
 fn answers_that_do_not_end_in_time_are_counted() {
     let half = || Reply::SendAndStall("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
     every_other_fails(half, "1", "timeout", "no whole answer within 1s");
+}
+
+#[test]
+fn requests_that_timed_out_are_in_the_latencies_at_the_time_they_took() {
+    let server = server(|request| if request % 50 == 0 { Reply::SendAndStall("") } else { Reply::Send(OK) });
+    let ended = server.tested(&["-n=100", "-c=8", "-t=2", "--capture"]);
+    assert_eq!(divided(&ended), [98, 0, 2, 0], "{ended:#?}");
+    assert!(ended.printed.contains("\nlatency of 98 answers and 2 timeouts, at the time they took\n"));
+    let latency = |name: &str| {
+        let line = ended.printed.lines().find_map(|line| line.strip_prefix(name)).expect("it is reported");
+        let line = line.trim();
+        match line.strip_suffix("ms") {
+            Some(millis) => millis.parse::<f64>().unwrap(),
+            None => line.strip_suffix('s').unwrap().parse::<f64>().unwrap_or(0.0) * 1000.0,
+        }
+    };
+    assert!(latency("  p99") >= 1990.0 && latency("  max") >= 1990.0, "{ended:#?}");
+}
+
+#[test]
+fn an_answer_may_have_hundreds_of_headers_and_one_that_has_too_many_is_a_kind_of_its_own() {
+    static ANSWERS: LazyLock<[String; 2]> = LazyLock::new(|| {
+        [150, 1500].map(|count| {
+            let headers: String = (0..count).map(|number| format!("x-{number}: y\r\n")).collect();
+            format!("HTTP/1.1 200 OK\r\n{headers}Content-Length: 2\r\n\r\nok")
+        })
+    });
+    let server = server(|request| Reply::Send(&ANSWERS[(request + 1) % 2]));
+    let ended = server.tested(&["-n=2", "-c=1", "--capture"]);
+    assert_eq!(divided(&ended), [1, 0, 1, 0], "{ended:#?}");
+    assert_eq!(ended.kinds(), BTreeMap::from([("head of answer too large", 1)]));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn memory_does_not_grow_with_the_requests() {
+    /// The client, when it has started.
+    static CLIENT: OnceLock<u32> = OnceLock::new();
+    let (sizes, size) = channel();
+    let server = server(move |request| {
+        if matches!(request, 2_000 | 40_000) {
+            while CLIENT.get().is_none() {
+                thread::yield_now();
+            }
+            let status = fs::read_to_string(format!("/proc/{}/status", CLIENT.get().unwrap())).unwrap();
+            let size = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+            sizes.send(size.trim_end_matches("kB").trim().parse::<usize>().unwrap()).unwrap();
+        }
+        Reply::Send(OK)
+    });
+    let load_test = LoadTest::start(["--url", &server.url, "-n=40000", "-c=4"]);
+    CLIENT.set(load_test.id()).unwrap();
+    assert_eq!(load_test.ended().code, Some(0));
+    let (early, late) = (size.recv().unwrap(), size.recv().unwrap());
+    // A hundred bytes for each request would be 3,700 kB.
+    assert!(late < early + 1000, "{early} kB after 2,000 requests, {late} kB after 40,000");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_client_without_descriptors_says_what_helps_in_lines_that_are_aligned() {
+    let server = server(|_| Reply::Send(OK));
+    let mut limited = Command::new("sh");
+    limited.args(["-c", r#"ulimit -n 20 && exec "$0" "$@""#]).arg(program("load_test"));
+    let ended = limited.args(["--url", &server.url, "-n=100", "-c=50", "--capture"]).output().unwrap();
+    let printed = String::from_utf8(ended.stdout).unwrap();
+    let failures: Vec<&str> =
+        printed.lines().skip_while(|line| *line != "failures by kind").skip(1).collect();
+    let [kind, example, advice] = failures[..] else { panic!("one kind, an example and advice: {printed}") };
+    assert!(kind.starts_with("  out of descriptors ") && kind.len() == 39, "{printed}");
+    assert!(example.contains("Too many open files"), "{printed}");
+    assert!(advice.contains("`ulimit -n`"), "{printed}");
 }
 
 // ---- a look into it
@@ -408,7 +592,7 @@ fn a_dump_shows_the_requests_that_wait_while_the_test_runs() {
     let tree = dump_of(["--url", &server.url, "-n=9", "-c=3", "-t", AN_HOUR, "--capture", "--dump=1"], 10);
     let shown = tree.join("\n");
     assert!(
-        tree[0].starts_with("run: 4 tasks, 1 gather, ") && tree[0].ends_with(" timers, 3 sockets"),
+        tree[0].starts_with("run: 4 tasks, 1 gather, ") && tree[0].ends_with(" timers, 4 sockets"),
         "{shown}"
     );
     assert!(tree[1].starts_with("  main: waiting for "), "{shown}");

@@ -1,4 +1,5 @@
-//! The example `load_test` against nginx, a server that nobody here wrote. `cargo servers` runs these tests.
+//! The example `load_test` against nginx, a server that nobody here wrote, and the end of
+//! `http_server` beside that of nginx. `cargo servers` runs these tests.
 //!
 //! Each starts an nginx of its own: on a free port of the loopback interface, with all its files in a folder of the
 //! test, in the foreground, and as a single process, so that killing it leaves nothing behind.
@@ -15,6 +16,8 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use gather_tests::clients::ask_until_the_end;
+use gather_tests::example::end_under_load;
 use gather_tests::load_test::{Ended, LoadTest};
 use gather_tests::programs::printed_by;
 
@@ -81,6 +84,12 @@ impl Nginx {
         let tenth = load_test.next_complaint().expect("it goes on for longer than this");
         assert!(tenth.starts_with(" 10 %: ") && tenth.ends_with(" 0 failed"), "{tenth}");
         self.process.kill().expect("it runs");
+    }
+
+    /// Has it end when its connections have finished.
+    #[track_caller]
+    fn quit(&self) {
+        printed_by(nginx(&self.folder).args(["-s", "quit"]));
     }
 
     /// Has it end in order, so that its log is whole, and gives the log: a line for each request.
@@ -204,4 +213,25 @@ fn when_it_is_killed_a_capturing_run_accounts_for_every_request() {
     assert_eq!(ended.code, Some(1), "{ended:#?}");
     assert_eq!(ended.find("given up"), None, "{ended:#?}");
     check_that_all_are_accounted_for(&ended, 50_000, &nginx.log());
+}
+
+/// `cargo servers --test nginx twenty_ends -- --nocapture` shows how nginx does: it closes its
+/// listener at once, which resets the connections in the queue.
+#[test]
+fn twenty_ends_under_load_lose_no_client_that_was_let_in() {
+    let mut lost = 0;
+    for _ in 0..20 {
+        let nginx = Nginx::start("ends");
+        let address = nginx.url.split('/').nth(2).expect("an address").parse().expect("an address");
+        let asked = ask_until_the_end(address, "/page", &PAGE, || nginx.quit());
+        lost += asked.lost.values().sum::<usize>();
+    }
+    println!("nginx has lost {lost} clients in twenty ends");
+    for cores in ["--cores=1", "--cores=2"] {
+        // Most of an end is waiting: four at a time are as good as one.
+        for _ in 0..5 {
+            let ends = [(); 4].map(|()| thread::spawn(move || end_under_load(&[cores])));
+            ends.into_iter().for_each(|end| end.join().expect("it loses nobody"));
+        }
+    }
 }
