@@ -18,9 +18,9 @@
 
 use std::pin::Pin;
 
-use gather_runtime::group::{MAX_CHILDREN, Span, next_generation, without_budget};
+use gather_runtime::group::{MAX_CHILDREN, Span, next_generation};
 
-use crate::panics::FirstPanic;
+use crate::panics::{FirstPanic, drop_child};
 use crate::places::{FIRST_CHUNK, Facts, Place, place};
 
 /// No free slot.
@@ -93,7 +93,7 @@ impl<F> Found<'_, F> {
     #[inline]
     pub(crate) fn finish(mut self) {
         debug_assert!(self.future.is_some(), "a free slot is not freed again");
-        without_budget(|| self.future.set(None));
+        drop_child::<F>(|| self.future.set(None));
         *self.span = Span::NONE;
         let next_free = std::mem::replace(self.free, self.number) as usize;
         *self.facts = Facts::new(next_free, next_generation(self.facts.generation()));

@@ -10,10 +10,9 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use gather_runtime::group::without_budget;
 use pin_project_lite::pin_project;
 
-use crate::panics::{FirstPanic, Guarded};
+use crate::panics::{FirstPanic, Guarded, drop_child};
 use crate::policy::{Capture, FailFast};
 
 /// What a mode makes of one output: something to keep, or an error that ends the gather.
@@ -74,7 +73,7 @@ impl<F: Future, K> Child<F, K> {
         let Poll::Ready(output) = future.poll(cx) else { return Ok(Step::Waits) };
         // The future is dropped before its output is judged, as in every gather.
         let output = Guarded::new(output);
-        without_budget(|| self.set(Child::Gone));
+        drop_child::<F>(|| self.set(Child::Gone));
         if let Some(output) = output.into_inner() {
             let kept = M::judge(output)?;
             self.set(Child::Kept { kept: Some(kept) });

@@ -72,6 +72,13 @@ impl<T> Drop for CarefulVec<T> {
 }
 
 /// The first panic of some calls.
+/// Runs `f`, which drops a child of type `F`, without a budget. (Asking first whether that runs anything saves 10 of the 93
+/// instructions of a child that is ready.)
+#[inline]
+pub(crate) fn drop_child<F>(f: impl FnOnce()) {
+    if mem::needs_drop::<F>() { without_budget(f) } else { f() }
+}
+
 #[derive(Default)]
 pub(crate) struct FirstPanic(Option<Box<dyn Any + Send>>);
 

@@ -33,7 +33,7 @@
 //! | 5 | `group/` | children that share a parent |
 //! | 6 | `task/` | tasks: the table, the box, polling, the handle |
 //! | 7 | `clock.rs`, `wheel.rs`, `time/` | time |
-//! | 8 | `reactor.rs`, `readiness.rs`, `source.rs`, `net/` | sockets, of IP and of Unix |
+//! | 8 | `reactor.rs`, `readiness.rs`, `waiters.rs`, `source.rs`, `net/` | sockets, of IP and of Unix |
 //! | 9 | `oneshot.rs`, `blocking.rs` | threads for what blocks |
 //! | 10 | `mailbox.rs`, `inbox.rs`, `patience.rs`, `doorbell.rs`, `handle.rs` | other threads |
 //! | 11 | `dump/`, `stall.rs`, `budget.rs`, `event_loop.rs`, `runtime.rs` | the loop, its start and end, and a look into it |
@@ -98,6 +98,7 @@ mod stall;
 mod task;
 mod time;
 mod trace;
+mod waiters;
 mod wake;
 mod waker;
 mod wheel;

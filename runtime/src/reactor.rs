@@ -18,7 +18,7 @@ use mio::{Poll, Registry, Token};
 use slab::Slab;
 
 use crate::local::Local;
-use crate::readiness::{Readiness, Waiters};
+use crate::readiness::Readiness;
 
 /// The token of the bell that other threads ring.
 const BELL: Token = Token(usize::MAX);
@@ -149,7 +149,5 @@ fn deliver(local: &Local, event: &Event) {
         readiness.set(event)
     };
     local.counters.io_events.add(1);
-    for waker in woken.into_iter().flat_map(Waiters::into_wakers) {
-        local.wake_waker_contained(waker);
-    }
+    woken.wake_each(|waker| local.wake_waker_contained(waker));
 }

@@ -15,18 +15,23 @@
 //! functions share one key, so for them the last waker wins, as the contract of `poll` says. The call that has waited
 //! longest is woken first, so calls that wait for the same socket take turns.
 //!
-//! A waiter is there only while its direction is not ready. So a call that finds its direction ready has nothing to
-//! remove, and an event that comes between a failed try and the wait is found by the wait.
+//! # Threads
 //!
-//! Next: [`source`](crate::source), the socket.
+//! A socket may be used on any thread, while events come on the runtime's. Waiters stand behind a lock. An event sets
+//! readiness and takes the waiters under one hold of it, and a call looks at readiness once more under the lock before it
+//! adds its waker: so no event falls between the two. Readiness itself is one atomic word for each direction, because most
+//! calls find it set and need no lock. It counts the events, so that a try clears only the readiness that it saw.
+//!
+//! Next: [`waiters`](crate::waiters).
 
-use std::mem;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Poll, Waker};
 
 use mio::event::Event;
 use parking_lot::Mutex;
 
+use crate::waiters::{Waiter, Waiters, Woken};
 use crate::waker;
 
 /// Which way data goes.
@@ -41,147 +46,95 @@ const POLL_KEY: u64 = 0;
 
 /// What a socket and its row in the reactor share.
 pub(crate) struct Readiness {
-    state: Mutex<State>,
+    /// For each direction the flags below, and above them the number of its events, which wraps.
+    words: [AtomicU32; 2],
+    waiting: Mutex<Waiting>,
+}
+
+/// The direction may be tried.
+const READY: u32 = 1;
+/// Only `WouldBlock` clears that: the peer has closed, or a byte is urgent.
+const OUTLASTS_SHORT_TRANSFERS: u32 = 2;
+/// The runtime has ended: no event will ever come.
+const GONE: u32 = 4;
+/// One event.
+const EVENT: u32 = 8;
+
+/// The word of a direction when it was found ready.
+#[derive(Clone, Copy)]
+pub(crate) struct Seen(u32);
+
+impl Seen {
+    pub(crate) fn outlasts_short_transfers(self) -> bool {
+        self.0 & OUTLASTS_SHORT_TRANSFERS != 0
+    }
+
+    pub(crate) fn is_gone(self) -> bool {
+        self.0 & GONE != 0
+    }
 }
 
 #[derive(Default)]
-struct State {
-    sides: [Side; 2],
+struct Waiting {
+    sides: [Waiters; 2],
     /// The key of the last call that waited.
     last_key: u64,
-    /// The runtime has ended: no event will ever come.
-    is_gone: bool,
-}
-
-/// One direction.
-#[derive(Default)]
-struct Side {
-    is_ready: bool,
-    /// Only `WouldBlock` clears readiness: the peer has closed, or a byte is urgent.
-    outlasts_short_transfers: bool,
-    /// How many events have come, so that a try clears only the readiness that it saw. Wraps.
-    events: u32,
-    waiters: Waiters,
-}
-
-struct Waiter {
-    key: u64,
-    waker: Waker,
-}
-
-/// What an operation knew of its direction when it was tried.
-#[derive(Clone, Copy)]
-pub(crate) struct Seen {
-    events: u32,
-    /// Only `WouldBlock` clears readiness.
-    pub(crate) outlasts_short_transfers: bool,
-    /// The runtime has ended.
-    pub(crate) is_gone: bool,
-}
-
-/// The calls that wait for one direction; or those that waited, to be woken when nothing is locked or borrowed.
-#[derive(Default)]
-pub(crate) struct Waiters {
-    /// Mostly it is the only one, and needs no memory of its own.
-    first: Option<Waiter>,
-    others: Vec<Waiter>,
 }
 
 impl Readiness {
     /// For a socket of which these directions may be tried before the first event.
     pub(crate) fn new(ready: &[Direction]) -> Arc<Readiness> {
-        let mut state = State::default();
-        ready.iter().for_each(|&direction| state.sides[direction as usize].is_ready = true);
-        Arc::new(Readiness { state: Mutex::new(state) })
+        let words = [Direction::Read, Direction::Write].map(|side| u32::from(ready.contains(&side)) * READY);
+        Arc::new(Readiness { words: words.map(AtomicU32::new), waiting: Mutex::default() })
     }
 
     /// An event has come.
-    pub(crate) fn set(&self, event: &Event) -> [Waiters; 2] {
+    pub(crate) fn set(&self, event: &Event) -> Woken {
         let is_readable = event.is_readable() || event.is_read_closed() || event.is_error();
         let is_writable = event.is_writable() || event.is_write_closed() || event.is_error();
-        let read_outlasts = event.is_read_closed() || event.is_priority();
-        let [read, write] = &mut self.state.lock().sides;
-        [
-            if is_readable { read.set_ready(read_outlasts) } else { Waiters::default() },
-            if is_writable { write.set_ready(event.is_write_closed()) } else { Waiters::default() },
-        ]
+        let outlasts = |outlasts: bool| u32::from(outlasts) * OUTLASTS_SHORT_TRANSFERS;
+        let read = outlasts(event.is_read_closed() || event.is_priority());
+        self.set_ready([
+            is_readable.then_some(read),
+            is_writable.then_some(outlasts(event.is_write_closed())),
+        ])
     }
 
     /// The runtime has ended.
-    pub(crate) fn set_gone(&self) -> [Waiters; 2] {
-        let mut state = self.state.lock();
-        state.is_gone = true;
-        state.sides.each_mut().map(|side| side.set_ready(true))
+    pub(crate) fn set_gone(&self) -> Woken {
+        self.set_ready([Some(GONE); 2])
+    }
+
+    /// Makes the directions ready for which there are flags.
+    fn set_ready(&self, flags: [Option<u32>; 2]) -> Woken {
+        let mut woken = Woken::default();
+        let mut waiting = self.waiting.lock();
+        for (side, flags) in flags.into_iter().enumerate() {
+            let Some(flags) = flags else { continue };
+            // Only here is it written but for clearing, which a new event may overtake.
+            let before = self.words[side].load(Ordering::Relaxed) & !OUTLASTS_SHORT_TRANSFERS;
+            self.words[side].store(before.wrapping_add(EVENT) | READY | flags, Ordering::Release);
+            waiting.sides[side].wake(side, &mut woken);
+        }
+        woken
     }
 
     /// Whether the direction may be tried now.
+    #[inline]
     pub(crate) fn look(&self, direction: Direction) -> Poll<Seen> {
-        self.state.lock().look(direction)
+        let word = self.words[direction as usize].load(Ordering::Acquire);
+        if word & READY == 0 { Poll::Pending } else { Poll::Ready(Seen(word)) }
     }
 
     /// A try has left nothing of what was seen.
+    #[inline]
     pub(crate) fn clear(&self, direction: Direction, seen: Seen) {
-        let side = &mut self.state.lock().sides[direction as usize];
-        if side.events == seen.events && !seen.is_gone {
-            side.is_ready = false;
+        if !seen.is_gone() {
+            let (seen, cleared) = (seen.0, seen.0 & !READY);
+            // It fails if an event has come meanwhile.
+            let word = &self.words[direction as usize];
+            let _ = word.compare_exchange(seen, cleared, Ordering::Relaxed, Ordering::Relaxed);
         }
-    }
-}
-
-impl State {
-    fn look(&self, direction: Direction) -> Poll<Seen> {
-        let side = &self.sides[direction as usize];
-        if !side.is_ready {
-            return Poll::Pending;
-        }
-        let outlasts_short_transfers = side.outlasts_short_transfers;
-        Poll::Ready(Seen { events: side.events, outlasts_short_transfers, is_gone: self.is_gone })
-    }
-}
-
-impl Side {
-    /// Returns the calls that waited.
-    fn set_ready(&mut self, outlasts_short_transfers: bool) -> Waiters {
-        self.is_ready = true;
-        self.events = self.events.wrapping_add(1);
-        self.outlasts_short_transfers = outlasts_short_transfers;
-        mem::take(&mut self.waiters)
-    }
-}
-
-impl Waiters {
-    /// Returns the waiter with the same key, if there was one.
-    fn add(&mut self, waiter: Waiter) -> Option<Waiter> {
-        match &mut self.first {
-            Some(first) if first.key != waiter.key => {
-                match self.others.iter_mut().find(|other| other.key == waiter.key) {
-                    Some(other) => Some(mem::replace(other, waiter)),
-                    None => {
-                        self.others.push(waiter);
-                        None
-                    }
-                }
-            }
-            first => first.replace(waiter),
-        }
-    }
-
-    fn remove(&mut self, key: u64) -> Option<Waiter> {
-        if self.first.as_ref().is_some_and(|first| first.key == key) {
-            let next = self.others.pop();
-            return mem::replace(&mut self.first, next);
-        }
-        let index = self.others.iter().position(|other| other.key == key)?;
-        Some(self.others.swap_remove(index))
-    }
-
-    /// The call that has waited longest comes first.
-    pub(crate) fn into_wakers(mut self) -> impl Iterator<Item = Waker> {
-        if !self.others.is_empty() {
-            self.others.extend(self.first.take());
-            self.others.sort_unstable_by_key(|waiter| waiter.key);
-        }
-        self.first.into_iter().chain(self.others).map(|waiter| waiter.waker)
     }
 }
 
@@ -207,22 +160,29 @@ impl<'a> Wait<'a> {
     }
 
     /// Whether the direction may be tried now. If not, the waker is woken by the next event.
+    #[inline]
     pub(crate) fn poll(&mut self, waker: &Waker) -> Poll<Seen> {
+        let seen = self.readiness.look(self.direction);
+        self.is_waiting = false; // an event that makes it ready takes the waiters
+        if seen.is_ready() { seen } else { self.wait(waker) }
+    }
+
+    fn wait(&mut self, waker: &Waker) -> Poll<Seen> {
         let waker = waker::copy(waker); // foreign code: not under the lock
-        let mut state = self.readiness.state.lock();
-        let seen = state.look(self.direction);
-        self.is_waiting = seen.is_pending();
+        let mut waiting = self.readiness.waiting.lock();
+        let seen = self.readiness.look(self.direction);
         if seen.is_ready() {
-            drop(state);
+            drop(waiting);
             let _ = waker::into_id(waker); // foreign code: nothing is locked
             return seen;
         }
         let key = *self.key.get_or_insert_with(|| {
-            state.last_key += 1;
-            state.last_key
+            waiting.last_key += 1;
+            waiting.last_key
         });
-        let stale = state.sides[self.direction as usize].waiters.add(Waiter { key, waker });
-        drop(state);
+        let stale = waiting.sides[self.direction as usize].add(Waiter { key, waker });
+        drop(waiting);
+        self.is_waiting = true;
         let _ = stale.map(|stale| waker::into_id(stale.waker)); // likewise
         Poll::Pending
     }
@@ -236,7 +196,7 @@ impl<'a> Wait<'a> {
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
         let Some(key) = self.key.filter(|&key| self.is_waiting && key != POLL_KEY) else { return };
-        let left = self.readiness.state.lock().sides[self.direction as usize].waiters.remove(key);
+        let left = self.readiness.waiting.lock().sides[self.direction as usize].remove(key);
         drop(left); // foreign code: nothing is locked
     }
 }
@@ -269,8 +229,10 @@ mod tests {
     }
 
     fn set_ready(readiness: &Readiness, outlasts_short_transfers: bool) -> Vec<Waker> {
-        let woken = readiness.state.lock().sides[0].set_ready(outlasts_short_transfers);
-        woken.into_wakers().collect()
+        let mut woken = Vec::new();
+        let flags = u32::from(outlasts_short_transfers) * OUTLASTS_SHORT_TRANSFERS;
+        readiness.set_ready([Some(flags), None]).wake_each(|waker| woken.push(waker));
+        woken
     }
 
     #[test]
@@ -291,7 +253,7 @@ mod tests {
         let seen = |outlasts| {
             set_ready(&readiness, outlasts);
             match readiness.look(Direction::Read) {
-                Poll::Ready(seen) => (seen.outlasts_short_transfers, seen.is_gone),
+                Poll::Ready(seen) => (seen.outlasts_short_transfers(), seen.is_gone()),
                 Poll::Pending => unreachable!("an event has come"),
             }
         };
@@ -300,7 +262,7 @@ mod tests {
         readiness.set_gone();
         for direction in [Direction::Read, Direction::Write] {
             let Poll::Ready(seen) = readiness.look(direction) else { panic!("a wait would last for ever") };
-            assert!(seen.is_gone);
+            assert!(seen.is_gone());
             readiness.clear(direction, seen);
             assert!(readiness.look(direction).is_ready());
         }

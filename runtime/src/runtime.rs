@@ -18,7 +18,6 @@ use crate::local::{self, Local};
 use crate::mailbox::{Receiver, RuntimeId};
 use crate::metrics::Metrics;
 use crate::reactor::Reactor;
-use crate::readiness::Waiters;
 use crate::stall::StallWarning;
 
 /// Runs a future to its end on a new runtime, on this thread, and returns its output: `asyncio.run`.
@@ -137,9 +136,8 @@ impl Runtime {
         let jobs = local.pool.borrow().as_ref().map(|pool| pool.close());
         jobs.into_iter().flatten().for_each(|job| contain(|| drop(job)));
         let sources = local.sources.borrow_mut().take_all();
-        for waker in sources.iter().flat_map(|readiness| readiness.set_gone()).flat_map(Waiters::into_wakers)
-        {
-            contain(|| waker.wake());
+        for readiness in sources {
+            readiness.set_gone().wake_each(|waker| contain(|| waker.wake()));
         }
         // Rows of groups and timers that are left belong to owners that live elsewhere.
         let mut wakers = local.groups.borrow_mut().take_wakers();

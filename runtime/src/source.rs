@@ -97,7 +97,7 @@ impl<S: mio::event::Source> Source<S> {
     ) -> Poll<io::Result<R>> {
         loop {
             let seen = ready!(wait.poll(cx.waker()));
-            if seen.is_gone {
+            if seen.is_gone() {
                 return Poll::Ready(Err(runtime_is_gone()));
             }
             ready!(budget::poll(cx));
@@ -110,7 +110,7 @@ impl<S: mio::event::Source> Source<S> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(_) => {}
                 Ok(done) => {
-                    if SHORT_TRANSFER_CLEARS && !seen.outlasts_short_transfers && is_short(done) {
+                    if SHORT_TRANSFER_CLEARS && !seen.outlasts_short_transfers() && is_short(done) {
                         wait.clear(seen);
                     }
                 }
@@ -139,7 +139,7 @@ impl<S: mio::event::Source> Source<S> {
         let Poll::Ready(seen) = self.readiness.look(direction) else {
             return Err(io::ErrorKind::WouldBlock.into());
         };
-        if seen.is_gone {
+        if seen.is_gone() {
             return Err(runtime_is_gone());
         }
         let result = operation(self.io());
