@@ -18,10 +18,10 @@
 
 use std::pin::Pin;
 
-use gather_runtime::group::{MAX_CHILDREN, Span, next_generation};
+use gather_runtime::group::{Span, next_generation};
 
 use crate::panics::{FirstPanic, drop_child};
-use crate::places::{FIRST_CHUNK, Facts, Place, place};
+use crate::places::{FIRST_CHUNK, Facts, Place, chunk_begin, chunk_end, place};
 
 /// No free slot.
 const NONE: u32 = u32::MAX;
@@ -35,7 +35,7 @@ pub(crate) struct Children<F> {
     /// The slots that were taken at least once.
     pub(crate) opened: u32,
     /// Where the last chunk ends. (A `Vec` may have more capacity than it was asked for: that is not used.)
-    end: u32,
+    pub(crate) end: u32,
     /// The first slot of the list of free ones.
     free: u32,
     /// How many slots have a child.
@@ -118,11 +118,6 @@ impl<F> Children<F> {
         usize::from(self.end > 0) + self.others.len()
     }
 
-    /// How many slots there are in the chunks that exist.
-    pub(crate) fn capacity(&self) -> u32 {
-        ((FIRST_CHUNK << self.chunks()) - FIRST_CHUNK).min(MAX_CHILDREN)
-    }
-
     pub(crate) fn set_first_generation(&mut self, generation: u8) {
         self.first_generation = generation;
     }
@@ -133,19 +128,18 @@ impl<F> Children<F> {
         self.free == NONE && self.opened == self.end
     }
 
-    /// Where the next chunk ends: as in the picture. But the first is smaller if at most `most`
-    /// children are expected, and the last ends at the limit. After that the result is above it.
+    /// Where the next chunk ends: the first sooner if at most `most` children are expected at once.
     pub(crate) fn next_end(&self, most: usize) -> u32 {
         match self.chunks() {
             0 => FIRST_CHUNK.min(u32::try_from(most).unwrap_or(FIRST_CHUNK)).max(1),
-            chunks => ((FIRST_CHUNK << (chunks + 1)) - FIRST_CHUNK).min(MAX_CHILDREN).max(self.end + 1),
+            chunk => chunk_end(chunk),
         }
     }
 
     /// Makes a new chunk, up to there.
     #[cold]
     pub(crate) fn add_chunk(&mut self, end: u32) {
-        self.opened = self.capacity();
+        self.opened = chunk_begin(self.chunks());
         let chunk = Vec::with_capacity((end - self.opened) as usize);
         match self.chunks() {
             0 => self.first = chunk,
@@ -313,25 +307,6 @@ mod tests {
             assert_eq!((slot.index(), *slot.future().unwrap().0), (index, index));
         }
         assert_eq!(children.len(), 100);
-    }
-
-    #[test]
-    fn a_gather_has_a_slot_for_each_of_the_children_that_a_group_can_have_and_no_more() {
-        let mut children = Children::<()>::new();
-        let mut ends = Vec::new();
-        while children.end < MAX_CHILDREN {
-            assert_eq!(children.capacity(), children.end);
-            let end = children.next_end(usize::MAX);
-            assert!(children.end < end && end <= MAX_CHILDREN);
-            if children.end > 0 {
-                children.others.push(Vec::new()); // as good as a chunk, for what is asked here
-            }
-            children.end = end;
-            ends.push(end);
-        }
-        assert_eq!(ends[..3], [32, 96, 224]);
-        assert_eq!((children.capacity(), children.end), (MAX_CHILDREN, MAX_CHILDREN));
-        assert!(children.next_end(usize::MAX) > MAX_CHILDREN, "which the group refuses");
     }
 
     #[test]

@@ -287,7 +287,7 @@ impl<I: Iterator<Item = F>, F: Future> Crew<I, F, F::Output> {
             self.kept.expect(self.input.as_ref().map_or((0, None), Iterator::size_hint));
             return;
         }
-        polling.grow(self.children.capacity());
+        polling.grow(self.children.end);
         for number in 0..self.children.opened {
             let Some(mut child) = self.children.find(number) else { continue };
             if child.future().is_some() {

@@ -2,8 +2,21 @@
 //!
 //! Next: [`ordered`](crate::ordered), where the outputs go.
 
+use gather_runtime::group::MAX_CHILDREN;
+
 /// The slots of chunk 0.
 pub(crate) const FIRST_CHUNK: u32 = 32;
+
+/// Where a chunk begins.
+pub(crate) fn chunk_begin(chunk: usize) -> u32 {
+    (FIRST_CHUNK << chunk) - FIRST_CHUNK
+}
+
+/// Where a chunk ends. The last one ends at the limit, and a chunk after it would end above that.
+pub(crate) fn chunk_end(chunk: usize) -> u32 {
+    let end = chunk_begin(chunk + 1);
+    if chunk_begin(chunk) < MAX_CHILDREN { end.min(MAX_CHILDREN) } else { end }
+}
 
 /// What is known of a slot: in the upper 56 bits the child's index in the input (in a free slot, the number of the next free
 /// one), in the lower eight which of the children that had this slot it is. One word: a sleeping child takes 97 bytes, not 105.
@@ -62,6 +75,13 @@ mod tests {
                 slot += 1;
             }
         }
+    }
+
+    #[test]
+    fn a_gather_has_a_slot_for_each_child_that_a_group_can_have_and_no_more() {
+        assert_eq!([0, 1, 2, 18].map(chunk_end), [32, 96, 224, 16_777_184]);
+        assert_eq!(chunk_end(19), MAX_CHILDREN);
+        assert!(chunk_end(20) > MAX_CHILDREN, "the group refuses it");
     }
 
     #[test]

@@ -163,9 +163,11 @@ fn cloning_and_dropping_and_using_a_waker_at_home_never_allocates() {
 }
 
 #[test]
-fn waking_and_polling_a_thousand_children_over_and_over_never_allocates() {
-    warm_runtime().block_on(async {
-        let (controls, futures) = children::<Result<(), ()>>(1000);
+fn waking_and_polling_many_children_over_and_over_never_allocates() {
+    // Where a waker has 32 bits, one with a larger number is an allocation.
+    let count = if usize::BITS < 64 { 100 } else { 1000 };
+    warm_runtime().block_on(async move {
+        let (controls, futures) = children::<Result<(), ()>>(count);
         let mut all = gather(futures);
         for _ in 0..20 {
             assert!(poll_next_turn(&mut all).await.is_pending());
