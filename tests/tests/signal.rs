@@ -204,8 +204,8 @@ fn who_keeps_listening_hears_the_second_too_and_only_then_the_default_is_back() 
 
 #[test]
 fn the_example_shutdown_lets_connections_finish_and_ends_at_once_when_asked_again() {
-    finishes(|| {
-        let program = build_example("shutdown");
+    let program = build_example("shutdown");
+    finishes(move || {
         for asked_again in [false, true] {
             let mut child = programs::command(program.clone()).stdout(Stdio::piped()).spawn().unwrap();
             let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
