@@ -12,18 +12,14 @@ use plotters::coord::Shift;
 use plotters::coord::combinators::{BindKeyPoints, IntoLogRange};
 use plotters::prelude::*;
 
-use crate::latency::Latencies;
-use crate::tally::{Outcome, Point};
+use crate::slices::{SLICES, Slice, outcome, slices};
+use crate::tally::Point;
 
 const SIZE: (u32, u32) = (960, 680);
 /// The height of the latencies, with the title.
 const LATENCIES: u32 = 450;
 /// The width of the legends, beside what they explain.
 const LEGEND: i32 = 120;
-/// As many as can be told apart at this size.
-const SLICES: usize = 120;
-/// In a slice with fewer requests, percentiles say little.
-const REQUESTS_FOR_A_SLICE: usize = 25;
 /// What is drawn of a slice: the percentile of each line. The maximum comes last, and so on top.
 const LINES: [(&str, f64, RGBColor); 3] = [
     ("p50", 50.0, RGBColor(40, 100, 190)),
@@ -38,15 +34,6 @@ const OUTCOMES: [(&str, RGBColor); 3] = [
 ];
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-
-/// The requests that ended in a part of the run.
-#[derive(Default)]
-struct Slice {
-    outcomes: [usize; 3],
-    /// Without the failures, but with those that timed out.
-    latencies: Latencies,
-    seconds: Range<f64>,
-}
 
 /// Returns the text of the picture.
 pub(crate) fn draw(title: &[String; 2], points: &[Point]) -> Result<String, Box<dyn Error>> {
@@ -148,15 +135,6 @@ fn rounded(number: &f64) -> String {
     ((number * 1e6).round() / 1e6).to_string()
 }
 
-/// The index of how it ended.
-fn outcome(point: &Point) -> usize {
-    match point.outcome {
-        Outcome::Succeeded => 0,
-        Outcome::OtherStatus => 1,
-        Outcome::TimedOut | Outcome::Failed => 2,
-    }
-}
-
 /// The range of the latencies, from a power of ten to a power of ten.
 fn decades(latencies: impl Iterator<Item = f64>) -> Range<f64> {
     let powers = latencies.map(|millis| millis.max(1e-6).log10());
@@ -178,27 +156,10 @@ fn labels(decades: &Range<f64>) -> Vec<f64> {
     labels.filter(|label| *label <= decades.end * 1.001).collect()
 }
 
-/// Cuts the run into slices of the same duration.
-fn slices(points: &[Point], end: f64) -> Vec<Slice> {
-    let number = (points.len() / REQUESTS_FOR_A_SLICE).clamp(1, SLICES);
-    let width = end.max(1e-9) / number as f64;
-    let slice =
-        |index| Slice { seconds: index as f64 * width..(index + 1) as f64 * width, ..Slice::default() };
-    let mut slices: Vec<Slice> = (0..number).map(slice).collect();
-    for point in points {
-        let slice = (point.at.as_secs_f64() / width) as usize;
-        let slice = &mut slices[slice.min(number - 1)];
-        slice.outcomes[outcome(point)] += 1;
-        if point.outcome != Outcome::Failed {
-            slice.latencies.record(point.latency);
-        }
-    }
-    slices
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tally::Outcome;
     use std::time::Duration;
 
     /// Answers that came every millisecond and took longer and longer.
@@ -211,18 +172,6 @@ mod tests {
     }
 
     #[test]
-    fn a_slice_holds_the_requests_of_its_time() {
-        let slices = slices(&points(12_000), 12.0);
-        assert_eq!(slices.len(), SLICES);
-        for Slice { seconds, latencies, outcomes } in slices {
-            let (median, middle) =
-                (latencies.percentile(50.0).as_secs_f64(), (seconds.start + seconds.end) / 2.0);
-            assert!((median / middle - 1.0).abs() < 0.02, "{median} s at {middle} s");
-            assert!((99..=101).contains(&outcomes[0]) && outcomes[1..] == [0, 0], "{outcomes:?}");
-        }
-    }
-
-    #[test]
     fn the_axis_reaches_from_power_to_power_and_has_at_least_four_labels() {
         let axis = |millis: &[f64]| {
             let decades = decades(millis.iter().copied());
@@ -232,6 +181,13 @@ mod tests {
         assert_eq!(axis(&[1000.0]).0, 1000.0..10_000.0);
         assert_eq!(axis(&[2.0, 2000.0]), (1.0..10_000.0, vec![1.0, 10.0, 100.0, 1000.0, 10_000.0]));
         assert_eq!(axis(&[]).0, 0.1..10.0);
+    }
+
+    #[test]
+    fn the_line_of_the_maximum_lies_on_top() {
+        let svg = draw(&["a".into(), "b".into()], &points(12_000)).expect("a drawing");
+        let last = svg.lines().rfind(|line| line.contains("<polyline") && line.contains("width=\"2\""));
+        assert!(last.expect("a line").contains("#464646"), "the color of the maximum: {last:?}");
     }
 
     #[test]

@@ -24,7 +24,8 @@
 //!
 //! This file is the whole flow; the others hold one part each: `options` (the command line),
 //! `client` (one request), `server`, `failure` (kinds of failure), `tally` (what became of all),
-//! `progress`, `report`, `latency` (percentiles), `chart` (its file) and `drawing`.
+//! `progress`, `report`, `latency` (percentiles), `chart` (its file), `drawing` and `slices`
+//! (parts of the run).
 
 mod chart;
 mod client;
@@ -35,6 +36,7 @@ mod options;
 mod progress;
 mod report;
 mod server;
+mod slices;
 mod tally;
 
 use std::cell::RefCell;
@@ -137,7 +139,6 @@ async fn load_test(options: &Options, chart: Option<Chart>) -> Result<ExitCode, 
 /// The heart of it. Every request borrows what it uses: the client, the progress, the tally. No
 /// more than `concurrency` of them exist at any moment, and the first failure ends all the
 /// others, unless failures are to be captured.
-///
 async fn send_all(options: &Options, client: &Client, progress: &Progress, tally: &RefCell<Tally>) {
     let requests = (0..options.requests).map(async |index| {
         let ended = progress.count(client.get()).await;
