@@ -15,6 +15,7 @@ use crate::net::UnixStream;
 
 macro_rules! futures_io {
     ($($stream:ty),*) => {$(
+        #[cfg(feature = "futures-io")]
         impl AsyncRead for $stream {
             fn poll_read(
                 self: Pin<&mut Self>,
@@ -33,6 +34,7 @@ macro_rules! futures_io {
             }
         }
 
+        #[cfg(feature = "futures-io")]
         impl AsyncWrite for $stream {
             fn poll_write(
                 self: Pin<&mut Self>,
