@@ -16,8 +16,17 @@ use gather::signal::Signal;
 use gather_tests::addresses::closed_address;
 use gather_tests::programs::build_example;
 
-const EXAMPLES: [&str; 7] =
-    ["echo_server", "udp_echo", "shutdown", "timeouts_and_retries", "files", "many_cores", "http_server"];
+const EXAMPLES: [&str; 9] = [
+    "hello",
+    "policy",
+    "echo_server",
+    "udp_echo",
+    "shutdown",
+    "timeouts_and_retries",
+    "files",
+    "many_cores",
+    "http_server",
+];
 
 /// How an example ended, which was started with these options.
 struct Ended {
