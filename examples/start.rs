@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use gather_examples::{complain, say};
-use lexopt::{Parser, ValueExt};
+use lexopt::{Arg, Parser, ValueExt};
 
 /// Runs the program `name`. `read` reads the options, and gives None if help was asked for.
 ///
@@ -30,6 +30,22 @@ pub(crate) fn start<O>(
             ExitCode::FAILURE
         }
     }
+}
+
+/// Runs the program `name`, which has no options but `--help`. `does` says in a line what it does.
+#[allow(dead_code, reason = "most programs have options")]
+pub(crate) fn start_without_options(
+    name: &str,
+    does: &str,
+    program: impl FnOnce() -> Result<(), Box<dyn Error>>,
+) -> ExitCode {
+    let help = format!("{does}\n\nUsage: {name} [OPTIONS]\n\nOptions:\n  -h, --help  show this");
+    let read = |parser: &mut Parser| match parser.next()? {
+        None => Ok(Some(())),
+        Some(Arg::Short('h') | Arg::Long("help")) => Ok(None),
+        Some(other) => Err(other.unexpected()),
+    };
+    start(name, &help, read, |()| program())
 }
 
 /// The options of the program `name`; or its exit code, if they cannot be used, or help was asked for.

@@ -3,6 +3,10 @@
 //! Each file in `tests/` is about one library, or a few of a kind, and shows how it is put on this runtime: which traits it
 //! takes, what it is to be given (an executor, a timer), and that it is woken, cancelled and closed as it should be.
 
+pub mod bridge;
+#[cfg(all(unix, feature = "servers"))]
+pub mod redis;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;

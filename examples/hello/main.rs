@@ -10,6 +10,11 @@
 //!     in order: ["<h1>/news</h1>", "<h1>/about</h1>", "<h1>/contact</h1>"]
 //!     failed at once: no such page: /missing
 
+#[path = "../start.rs"]
+mod start;
+
+use std::error::Error;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use gather::{gather, run, sleep};
@@ -31,7 +36,11 @@ impl Site {
     }
 }
 
-fn main() -> Result<(), String> {
+fn main() -> ExitCode {
+    start::start_without_options("hello", "Gathers pages of a site that is not there.", hello)
+}
+
+fn hello() -> Result<(), Box<dyn Error>> {
     let millis = Duration::from_millis;
     let site = Site { pages: vec![("/news", millis(50)), ("/about", millis(20)), ("/contact", millis(60))] };
     run(async {

@@ -10,8 +10,13 @@
 //! A gather's mode is a `Policy`, and the library's own (fail-fast, capture, first success, race) are no longer than this. The gather does
 //! the rest: the limit, the order of polls, dropping whoever is not needed any more.
 
+#[path = "../start.rs"]
+mod start;
+
 use std::cell::Cell;
+use std::error::Error;
 use std::ops::ControlFlow;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use gather::{Builder, Kept, Policy, gather, sleep};
@@ -47,7 +52,11 @@ impl Policy<u32> for SumTo {
     }
 }
 
-fn main() -> std::io::Result<()> {
+fn main() -> ExitCode {
+    start::start_without_options("policy", "Asks sensors until their values sum to 100.", policy)
+}
+
+fn policy() -> Result<(), Box<dyn Error>> {
     let asked = Cell::new(0);
     // Stands for a sensor that takes a while to answer; every third one takes longer.
     let sensor = |number: u32| {

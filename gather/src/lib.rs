@@ -54,8 +54,8 @@
 //!
 //! # The runtime
 //!
-//! It is the crate [`gather_runtime`], re-exported here: [`run()`], [`spawn`], [`sleep`], [`timeout`], [`net`], and the rest.
-//! A gather needs it: polled where none runs, it panics and says so.
+//! It is the crate [`gather_runtime`](https://docs.rs/gather-runtime), re-exported here: [`run()`], [`spawn`],
+//! [`sleep`], [`timeout`], [`net`], and the rest. A gather needs it: polled where none runs, it panics and says so.
 //!
 //! # Implementation: the reading order
 //!
@@ -77,8 +77,9 @@
 //!
 //! Next: [`guide`], and then the files of the table.
 //!
-//! The crates share their features: see [`gather_runtime`].
+//! The crates share their features: see [`gather_runtime`](https://docs.rs/gather-runtime).
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![allow(rustdoc::private_intra_doc_links, reason = "the files lead a reader from one to the next")]
 
 mod child;

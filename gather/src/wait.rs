@@ -65,7 +65,7 @@ pub fn wait<T>(tasks: impl IntoIterator<Item = Task<T>>) -> Wait<T> {
 }
 
 /// What [`wait()`] gives. Both lists are in the order of the input, and together they have every task once.
-#[must_use = "dropping it cancels the tasks that have not finished"]
+#[must_use = "dropping it, as `let _ =` does, cancels the tasks that have not finished"]
 #[derive(Debug)]
 pub struct Waited<T> {
     /// The results of the tasks that have finished, with their indices.
@@ -78,7 +78,7 @@ pub struct Waited<T> {
 type Judge<T> = fn(&Result<T, TaskError>) -> bool;
 
 /// The future of [`wait()`]. `U` says at which result it ends.
-#[must_use = "a wait does nothing unless it is awaited, and dropping it cancels its tasks"]
+#[must_use = "a wait does nothing unless it is awaited, and dropping it, as `let _ =` does, cancels its tasks"]
 pub struct Wait<T, U = fn(&Result<T, TaskError>) -> bool> {
     /// Which tasks were woken.
     group: Group,

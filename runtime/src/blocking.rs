@@ -196,7 +196,7 @@ where
 }
 
 /// The future of [`spawn_blocking`].
-#[must_use = "dropping it loses the output, and may keep the closure from being run"]
+#[must_use = "dropping a `BlockingTask`, as `let _ =` does, loses the output and may keep the closure from being run"]
 pub struct BlockingTask<T> {
     receiver: Receiver<T>,
 }

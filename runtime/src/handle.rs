@@ -198,7 +198,7 @@ impl<F: Future> Future for Forward<F> {
 ///
 /// Dropping it cancels the task, as with [`Task`](crate::Task); the task's future is then dropped on its own
 /// thread when the loop there gets to it.
-#[must_use = "dropping a `RemoteTask` cancels it: await it, keep it, or `.detach()` it"]
+#[must_use = "dropping a `RemoteTask` cancels it, and so does `let _ =`: await it, keep it, or `.detach()` it"]
 pub struct RemoteTask<T> {
     receiver: Receiver<T>,
     /// `None` when there is nothing to cancel any more.

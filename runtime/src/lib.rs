@@ -39,7 +39,7 @@
 //! | 11 | `dump/`, `stall.rs`, `budget.rs`, `event_loop.rs`, `runtime.rs` | the loop, its start and end, and a look into it |
 //! | 12 | `metrics.rs`, `contain.rs`, `signal.rs`, `trace.rs`, `compat/` | counters, panics, signals, spans, and the traits of other libraries |
 //!
-//! Next: [`id`].
+//! Next: [`id`](mod@id).
 //!
 //! # Limits
 //!
@@ -62,12 +62,15 @@
 //! |---|---|
 //! | `futures-io` (default) | `AsyncRead` and `AsyncWrite` of futures on the sockets |
 //! | `tokio-io` | those of tokio (its traits only, no tokio runtime) |
-//! | `hyper` | `hyper::rt::{Read, Write}` on the sockets, [`hyper::Executor`], [`hyper::Timer`] |
-//! | `signal` | [`signal::ctrl_c`], [`signal::terminate`], [`signal::Signals`], on Unix |
+//! | `hyper` | `hyper::rt::{Read, Write}` on the sockets, `hyper::Executor`, `hyper::Timer` |
+//! | `signal` | `signal::ctrl_c`, `signal::terminate`, `signal::Signals`, on Unix |
 //! | `tracing` | spans of tasks, gathers and children, with names and places; those of tasks as tokio-console reads them |
 
-#![cfg_attr(not(all(unix, feature = "hyper", feature = "signal")), allow(rustdoc::broken_intra_doc_links))]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![allow(rustdoc::private_intra_doc_links, reason = "the files lead a reader from one to the next")]
+
+#[cfg(target_family = "wasm")]
+compile_error!("gather does not run on WebAssembly: it needs threads, sockets and epoll, kqueue or IOCP");
 
 mod agenda;
 mod blocking;

@@ -13,8 +13,17 @@ use std::process::{Command, Output, Stdio};
 use gather_tests::addresses::closed_address;
 use gather_tests::example::{Running, program};
 
-const EXAMPLES: [&str; 7] =
-    ["echo_server", "udp_echo", "shutdown", "timeouts_and_retries", "files", "many_cores", "http_server"];
+const EXAMPLES: [&str; 9] = [
+    "hello",
+    "policy",
+    "echo_server",
+    "udp_echo",
+    "shutdown",
+    "timeouts_and_retries",
+    "files",
+    "many_cores",
+    "http_server",
+];
 
 /// How an example ended, which was started with these options.
 struct Ended {

@@ -127,8 +127,10 @@
 //!
 //! # What needs tokio's runtime
 //!
-//! Libraries that call `tokio::spawn` or tokio's timers and sockets (sqlx, reqwest, bb8) need that runtime, and do
-//! not run here. Those that ask only for its traits do, with the feature `tokio-io`: tokio-rustls, tokio-postgres. hyper and
-//! hyper-util run with the feature `hyper`, async-tungstenite with `futures-io`.
+//! Libraries that ask only for tokio's traits run on gather with the feature `tokio-io`: tokio-rustls,
+//! tokio-postgres. hyper and hyper-util run with the feature `hyper`, async-tungstenite with `futures-io`.
 //!
-//! Next: [`from_futures`](super::from_futures).
+//! Libraries that call `tokio::spawn`, or tokio's timers and sockets (sqlx, reqwest, redis), run if a tokio
+//! runtime works beside gather's. Entering one takes two lines.
+//!
+//! Next: [`libraries_that_want_tokio`](super::libraries_that_want_tokio), which shows them.

@@ -8,6 +8,7 @@
 //! | [`costs`] | what each hot path costs: instructions, allocations, system calls |
 //! | [`from_asyncio`] | for who comes from Python |
 //! | [`from_tokio`] | for who comes from tokio |
+//! | [`libraries_that_want_tokio`] | reqwest, sqlx, redis and others beside a tokio runtime |
 //! | [`from_futures`] | for who comes from the combinators of the crate futures |
 //!
 //! Every program in it runs as a test, and the dumps are compared with what the programs print.
@@ -19,5 +20,6 @@ pub mod footguns;
 pub mod from_asyncio;
 pub mod from_futures;
 pub mod from_tokio;
+pub mod libraries_that_want_tokio;
 pub mod looking_inside;
 pub mod modes;

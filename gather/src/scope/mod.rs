@@ -54,7 +54,7 @@ pub use task::ScopedTask;
 /// while the scope ends with an error, the panic goes on and the error is dropped; of several panics the first goes on.
 ///
 /// It panics if it is polled where no runtime runs, and if there are more children at once than a gather may have
-/// ([`gather_runtime`] has the table of limits).
+/// ([`gather_runtime`](https://docs.rs/gather-runtime) has the table of limits).
 ///
 /// # Cancellation
 ///

@@ -16,6 +16,7 @@ use crate::source::Direction;
 
 macro_rules! futures_io {
     ($($stream:ty),*) => {$(
+        #[cfg(feature = "futures-io")]
         impl AsyncRead for $stream {
             fn poll_read(
                 self: Pin<&mut Self>,
@@ -34,6 +35,7 @@ macro_rules! futures_io {
             }
         }
 
+        #[cfg(feature = "futures-io")]
         impl AsyncWrite for $stream {
             fn poll_write(
                 self: Pin<&mut Self>,

@@ -22,9 +22,9 @@ use crate::net::TcpStream;
 use crate::net::UnixStream;
 use crate::{Sleep, now, sleep, sleep_until, spawn};
 
-read_and_write!(Read, ReadBufCursor<'_>, Write, for TcpStream, &TcpStream);
+read_and_write!("hyper": Read, ReadBufCursor<'_>, Write, for TcpStream, &TcpStream);
 #[cfg(unix)]
-read_and_write!(Read, ReadBufCursor<'_>, Write, for UnixStream, &UnixStream);
+read_and_write!("hyper": Read, ReadBufCursor<'_>, Write, for UnixStream, &UnixStream);
 
 /// Spawns what hyper wants to run beside a request or a connection, on the runtime of the thread where it asks.
 /// It has no state, so it is `Send + Sync`, and what it spawns need not be.
@@ -67,4 +67,5 @@ impl hyper::rt::Timer for Timer {
     }
 }
 
+#[cfg(feature = "hyper")]
 impl hyper::rt::Sleep for Sleep {}

@@ -3,9 +3,11 @@
 //!
 //! Next: [`futures_io`](super::futures_io).
 
-/// Implements a trait for reading and one for writing, for some streams.
+/// Implements a trait for reading and one for writing, for some streams. The feature stands on each impl, though the
+/// module has it: rustdoc shows it in `gather`, too, then.
 macro_rules! read_and_write {
-    ($read:ident, $buffer:ty, $write:ident, for $($stream:ty),*) => {$(
+    ($feature:literal: $read:ident, $buffer:ty, $write:ident, for $($stream:ty),*) => {$(
+        #[cfg(feature = $feature)]
         impl $read for $stream {
             fn poll_read(
                 self: std::pin::Pin<&mut Self>,
@@ -18,6 +20,7 @@ macro_rules! read_and_write {
             }
         }
 
+        #[cfg(feature = $feature)]
         impl $write for $stream {
             fn poll_write(
                 self: std::pin::Pin<&mut Self>,

@@ -10,6 +10,6 @@ use crate::net::TcpStream;
 #[cfg(unix)]
 use crate::net::UnixStream;
 
-read_and_write!(AsyncRead, &mut ReadBuf<'_>, AsyncWrite, for TcpStream, &TcpStream);
+read_and_write!("tokio-io": AsyncRead, &mut ReadBuf<'_>, AsyncWrite, for TcpStream, &TcpStream);
 #[cfg(unix)]
-read_and_write!(AsyncRead, &mut ReadBuf<'_>, AsyncWrite, for UnixStream, &UnixStream);
+read_and_write!("tokio-io": AsyncRead, &mut ReadBuf<'_>, AsyncWrite, for UnixStream, &UnixStream);

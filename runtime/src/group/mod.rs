@@ -5,7 +5,7 @@
 //! first-in-first-out queue of the children that were woken. So the combinator polls just those, in
 //! just that order, and a spurious poll of the combinator polls no child. The group holds no future and no pointer: a row number, and nothing more.
 //!
-//! Next: [`queue`].
+//! Next: [`queue`](mod@queue).
 
 mod queue;
 mod row;

@@ -20,7 +20,7 @@
 //!
 //! Names are looked up on the blocking pool; an address that needs no look-up starts no thread.
 //!
-//! Next: [`resolve`].
+//! Next: [`resolve`](mod@resolve).
 
 use crate::source::Direction;
 

@@ -131,7 +131,7 @@ fn no_room() -> ! {
 /// # Panics
 ///
 /// When it is polled on another thread than its runtime's, or again after it has given its output.
-#[must_use = "dropping a `Task` cancels it: await it, keep it, or `.detach()` it"]
+#[must_use = "dropping a `Task` cancels it, and so does `let _ =`: await it, keep it, or `.detach()` it"]
 pub struct Task<T> {
     /// Of no row, when the output was taken: then there is nothing to cancel.
     reference: Reference,
