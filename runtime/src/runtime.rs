@@ -197,13 +197,17 @@ impl Builder {
     }
 
     /// How many threads the blocking pool may have; 0 is taken for 1. Default: 64.
+    ///
+    /// Name look-ups have threads of their own, at most as many again, so they never wait for jobs of
+    /// [`spawn_blocking`](crate::spawn_blocking). All threads are started when they are needed.
     pub fn max_blocking_threads(mut self, threads: usize) -> Builder {
         self.max_blocking_threads = threads;
         self
     }
 
-    /// How many events the system may report at once (0 is taken for 1); more come in the next turn. Default: 256, which
-    /// takes 3 kB.
+    /// How many events the system may report at once; more come in the next turn. 0 is taken for
+    /// 1, and more than 65,536 for 65,536. Each takes 12 to 64 bytes of memory from the start.
+    /// Default: 256.
     pub fn event_capacity(mut self, events: usize) -> Builder {
         self.event_capacity = events;
         self

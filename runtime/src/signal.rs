@@ -23,10 +23,17 @@
 //!
 //! # Implementation
 //!
-//! The crate signal-hook writes a byte into a socket from the signal's handler, where little else is allowed. The
-//! other end is a [`UnixStream`] of this runtime, so a signal is an event like any other. Each signal has a pair of
-//! its own, so the byte need not say which. A handler, once there, stays; so it also looks whether somebody listens,
-//! and if not does what the system would.
+//! The crate signal-hook sets a flag and writes a byte into a socket from the signal's handler,
+//! where little else is allowed. The other end is a [`UnixStream`] of this runtime, so a signal
+//! is an event like any other. Each signal has a flag and a pair of sockets of its own.
+//!
+//! The byte only wakes; the flag says that the signal came. A forked child process shares the
+//! socket until it executes its program, and it runs the same handler, but it has a flag of its
+//! own. So its signals, such as the Ctrl-C that goes to all processes of a terminal, are not
+//! heard here.
+//!
+//! A handler, once there, stays; so it also looks whether somebody listens, and if not does what
+//! the system would.
 //!
 //! Next: [`trace`](crate::trace), for the feature `tracing`.
 
@@ -131,7 +138,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Listens for these signals.
+    /// Listens for these signals. One that is listed twice is heard once.
     ///
     /// # Errors
     ///
@@ -141,13 +148,19 @@ impl Signals {
     ///
     /// If this thread runs no runtime.
     pub fn new(signals: impl IntoIterator<Item = Signal>) -> io::Result<Signals> {
-        let listening = signals.into_iter().map(Listening::new).collect::<io::Result<_>>()?;
+        let mut listening = Vec::<Listening>::new();
+        for signal in signals {
+            if listening.iter().all(|known| known.signal != signal) {
+                listening.push(Listening::new(signal)?);
+            }
+        }
         Ok(Signals { listening })
     }
 
-    /// Waits for the next signal. Each counts once, but the system may make one of several of the same kind that come
-    /// before it gets round to them; of those of different kinds, the order in which they came is not known. Dropping
-    /// the future loses none. Without any signals to listen for it waits for ever.
+    /// Waits for the next signal. If a signal comes again before it was heard, it is heard once,
+    /// as the system itself merges such signals. Different signals are heard in turn, so that
+    /// none starves the others, and not in the order in which they came. Dropping the future
+    /// loses none. Without any signals to listen for it waits for ever.
     ///
     /// # Errors
     ///
@@ -157,26 +170,35 @@ impl Signals {
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Signal>> {
-        for listening in &self.listening {
-            let source = &listening.bytes.source;
-            if let Poll::Ready(result) =
-                source.poll_read(cx, &mut source.poll_wait(Direction::Read), &mut [0])
-            {
-                return Poll::Ready(result.map(|_| listening.signal));
+        for index in 0..self.listening.len() {
+            let Listening { signal, bytes, has_come, .. } = &self.listening[index];
+            loop {
+                let mut wait = bytes.source.poll_wait(Direction::Read);
+                let Poll::Ready(result) = bytes.source.poll_read(cx, &mut wait, &mut [0; 64]) else { break };
+                drop(wait);
+                result?;
+                if has_come.swap(false, Ordering::SeqCst) {
+                    let signal = *signal;
+                    self.listening.rotate_left(index + 1); // the others come first the next time
+                    return Poll::Ready(Ok(signal));
+                }
             }
         }
         Poll::Pending
     }
 }
 
-/// One who listens for one signal.
+/// One listener for one signal.
 #[derive(Debug)]
 struct Listening {
     signal: Signal,
+    /// Set by the handler before it writes, and cleared after a read: so while it is set, a byte
+    /// is there or on its way.
+    has_come: Arc<AtomicBool>,
     /// A byte comes for each signal.
     bytes: UnixStream,
-    /// What writes it.
-    writer: SigId,
+    /// The parts of the handler that set the flag and write the byte.
+    actions: [SigId; 2],
 }
 
 impl Listening {
@@ -184,16 +206,23 @@ impl Listening {
         let (reader, writer) = std::os::unix::net::UnixStream::pair()?;
         let bytes = UnixStream::from_std(reader)?;
         Listeners::prepare(signal)?;
-        let writer = pipe::register(signal.number(), writer)?;
+        let has_come = Arc::new(AtomicBool::new(false));
+        // A handler does things in the order in which they were registered.
+        let setter = flag::register(signal.number(), has_come.clone())?;
+        let writer = pipe::register(signal.number(), writer).inspect_err(|_| {
+            unregister(setter);
+        })?;
         Listeners::change(signal, |count| count + 1);
-        Ok(Listening { signal, bytes, writer })
+        Ok(Listening { signal, has_come, bytes, actions: [setter, writer] })
     }
 }
 
 impl Drop for Listening {
     fn drop(&mut self) {
         Listeners::change(self.signal, |count| count - 1);
-        unregister(self.writer); // and closes its end
+        for action in self.actions {
+            unregister(action); // the one that writes closes its end
+        }
     }
 }
 

@@ -5,7 +5,8 @@
 //!
 //! For the runtime: [`alone`] (a process of its own), [`asleep`] (other threads), [`cores`] (a runtime on each), [`watchdog`] (what might hang), [`probe`] and [`gate`] (futures to
 //! look into and to wait for), [`foreign`] (wakers of other libraries), [`witness`] (what was dropped, and where),
-//! [`wake_storm`], [`random`], [`descriptors`], [`addresses`] (where to listen).
+//! [`wake_storm`], [`random`], [`descriptors`], [`limits`] (what the system
+//! refuses), [`signals`], [`addresses`] (where to listen).
 //!
 //! For random programs: [`program`] (what they are, how they are generated and run) and [`model`] (what should come of them).
 //!
@@ -29,6 +30,8 @@ pub mod example;
 pub mod foreign;
 pub mod gate;
 pub mod guide;
+#[cfg(target_os = "linux")]
+pub mod limits;
 pub mod load_test;
 pub mod model;
 #[cfg(unix)]
@@ -43,6 +46,8 @@ pub mod refused;
 pub mod scopes;
 #[cfg(unix)]
 pub mod server;
+#[cfg(unix)]
+pub mod signals;
 #[cfg(unix)]
 pub mod silence;
 pub mod wake_storm;

@@ -16,21 +16,13 @@ use gather_tests::alone::{alone, command, is_alone};
 use gather_tests::descriptors::open_descriptors;
 use gather_tests::gate::Gate;
 use gather_tests::probe::{poll_once, some_turns};
-use gather_tests::programs::{self, build_example, send_signal};
+use gather_tests::programs::{self, build_example};
+#[cfg(target_os = "linux")]
+use gather_tests::signals::Forked;
+use gather_tests::signals::{raise, send};
 use gather_tests::watchdog::finishes;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
-
-#[track_caller]
-fn send(signal: Signal, process: u32) {
-    assert!(send_signal(signal.number(), process), "{signal:?}");
-}
-
-/// Sends a signal to this process.
-#[track_caller]
-fn raise(signal: Signal) {
-    send(signal, std::process::id());
-}
 
 #[test]
 fn a_signal_wakes_who_waits_for_it_and_does_nothing_else() {
@@ -94,6 +86,76 @@ fn all_who_listen_hear_a_signal_on_all_threads() {
             assert_eq!(other.recv().await.unwrap(), Signal::User1);
         });
         elsewhere.join().unwrap();
+    });
+}
+
+#[test]
+fn signals_of_different_kinds_are_heard_in_turn_and_none_starves_the_others() {
+    alone("signals_of_different_kinds_are_heard_in_turn_and_none_starves_the_others", || {
+        run(async {
+            let all = [Signal::User1, Signal::User2, Signal::Terminate];
+            let mut signals = Signals::new(all).unwrap();
+            all.into_iter().for_each(raise);
+            let mut heard = Vec::new();
+            for _ in 0..300 {
+                let signal = signals.recv().await.unwrap();
+                heard.push(signal);
+                raise(signal); // it comes again before anything else is done
+            }
+            for three in heard.chunks(3) {
+                assert!(all.iter().all(|signal| three.contains(signal)), "{heard:?}");
+            }
+        });
+    });
+}
+
+#[test]
+fn a_signal_that_is_listed_twice_is_heard_once() {
+    alone("a_signal_that_is_listed_twice_is_heard_once", || {
+        run(async {
+            let mut signals = Signals::new([Signal::User1, Signal::User2, Signal::User1]).unwrap();
+            assert_eq!(Handle::current().metrics().sockets_registered(), 2);
+            raise(Signal::User1);
+            assert_eq!(signals.recv().await.unwrap(), Signal::User1);
+            assert!(timeout(MILLISECOND * 10, signals.recv()).await.is_err());
+        });
+    });
+}
+
+#[test]
+fn a_signal_that_comes_several_times_before_it_is_heard_is_heard_once() {
+    alone("a_signal_that_comes_several_times_before_it_is_heard_is_heard_once", || {
+        run(async {
+            let mut signals = Signals::new([Signal::User1]).unwrap();
+            for times in [100, 1, 2] {
+                (0..times).for_each(|_| raise(Signal::User1));
+                assert_eq!(signals.recv().await.unwrap(), Signal::User1);
+                assert!(timeout(MILLISECOND * 10, signals.recv()).await.is_err(), "{times} times");
+            }
+        });
+    });
+}
+
+// Ctrl-C goes to all processes of the terminal's foreground, so to such a child too.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_that_a_forked_child_receives_before_it_executes_its_program_is_not_the_parents() {
+    let test = "a_signal_that_a_forked_child_receives_before_it_executes_its_program_is_not_the_parents";
+    alone(test, || {
+        run(async {
+            let mut signals = Signals::new([Signal::Interrupt, Signal::User1]).unwrap();
+            let child = Forked::start();
+            child.receives(Signal::Interrupt);
+            raise(Signal::User1);
+            assert_eq!(signals.recv().await.unwrap(), Signal::User1);
+            assert!(timeout(MILLISECOND * 10, signals.recv()).await.is_err());
+            // One that both receive is heard once.
+            child.receives(Signal::Interrupt);
+            raise(Signal::Interrupt);
+            assert_eq!(signals.recv().await.unwrap(), Signal::Interrupt);
+            child.receives(Signal::Interrupt);
+            assert!(timeout(MILLISECOND * 10, signals.recv()).await.is_err());
+        });
     });
 }
 
@@ -204,7 +266,7 @@ fn who_keeps_listening_hears_the_second_too_and_only_then_the_default_is_back() 
 
 #[test]
 fn the_example_shutdown_lets_connections_finish_and_ends_at_once_when_asked_again() {
-    let program = build_example("shutdown");
+    let program = build_example("shutdown"); // which may take long
     finishes(move || {
         for asked_again in [false, true] {
             let mut child = programs::command(program.clone()).stdout(Stdio::piped()).spawn().unwrap();

@@ -2,16 +2,22 @@
 
 #![cfg(unix)]
 
+use std::any::Any;
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{IoSlice, IoSliceMut};
 use std::pin::Pin;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use gather::{
     TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream, gather, run, timeout,
 };
 use gather_tests::addresses::{HERE, SocketPath};
+use gather_tests::alone::alone;
 use gather_tests::watchdog::finishes;
+use gather_tests::witness::on_drop;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -182,5 +188,42 @@ fn sockets_and_what_they_wait_for_may_go_to_other_threads() {
             is_send(unix.send_to(b"x", &path));
             is_send(gather([unix.recv(&mut [0])]));
         });
+    });
+}
+
+// A panic in the destructor of a thread-local ends the process.
+#[test]
+fn a_run_in_the_destructor_of_a_thread_local_reads_through_the_traits_too() {
+    thread_local! {
+        static AT_THE_END: Cell<Option<Box<dyn Any>>> = const { Cell::new(None) };
+    }
+    async fn reads() {
+        let (one, other) = UnixStream::pair().unwrap();
+        let mut read = [0];
+        one.write_all(&[7]).await.unwrap();
+        tokio::io::AsyncReadExt::read(&mut &other, &mut read).await.unwrap();
+        assert_eq!(read, [7]);
+        one.write_all(&[8]).await.unwrap();
+        let mut buffer = hyper::rt::ReadBuf::new(&mut read);
+        poll_fn(|cx| hyper::rt::Read::poll_read(Pin::new(&mut &other), cx, buffer.unfilled())).await.unwrap();
+        assert_eq!(buffer.filled(), [8]);
+    }
+    alone("a_run_in_the_destructor_of_a_thread_local_reads_through_the_traits_too", || {
+        // The order decides which destructor runs first, if both have one.
+        for read_before in [false, true] {
+            let (ended, ends) = mpsc::channel();
+            let thread = thread::spawn(move || {
+                if read_before {
+                    run(reads());
+                }
+                AT_THE_END.set(Some(Box::new(on_drop(move || {
+                    run(reads());
+                    ended.send(()).unwrap();
+                }))));
+                run(reads());
+            });
+            thread.join().unwrap();
+            ends.recv().unwrap();
+        }
     });
 }

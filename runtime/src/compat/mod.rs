@@ -28,13 +28,14 @@ mod buffer {
     /// foreign code (a waker's) that needs one too.
     pub(crate) fn with_buffer<R>(room: usize, f: impl FnOnce(&mut [u8]) -> R) -> R {
         let length = room.min(BUFFER_SIZE);
-        let mut buffer = BUFFER.take();
+        // The destructor of another thread-local may run a runtime when this one is gone.
+        let mut buffer = BUFFER.try_with(RefCell::take).unwrap_or_default();
         if buffer.len() < length {
             buffer.reserve_exact(length - buffer.len());
             buffer.resize(length, 0);
         }
         let result = f(&mut buffer[..length]);
-        BUFFER.set(buffer);
+        let _ = BUFFER.try_with(|place| place.replace(buffer));
         result
     }
 }

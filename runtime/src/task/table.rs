@@ -14,6 +14,7 @@ use super::cell::AnyTask;
 use super::queue::Queue;
 use super::row::{END, Key, Leftover, Row, Stage};
 use crate::id::{self, MAIN};
+use crate::occupied::Occupied;
 
 /// The tasks of one runtime.
 pub(crate) struct Tasks {
@@ -29,6 +30,8 @@ pub(crate) struct Tasks {
     /// The rows that were woken, in order, each once. A row that became free meanwhile is passed over, and only then
     /// used again: a new task does not take an old one's turn.
     ready: Queue,
+    /// Where the rows are that are not free.
+    occupied: Occupied,
     /// The serial number of the last task.
     serial: u64,
     /// The most rows that there may be.
@@ -48,6 +51,7 @@ impl Tasks {
             free: END,
             alive: 0,
             ready: Queue::new(),
+            occupied: Occupied::new(),
             serial: 0,
             max: MAIN as usize,
             now: 0,
@@ -79,8 +83,8 @@ impl Tasks {
     pub(super) fn insert(&mut self, task: AnyTask, spawned_at: &'static Location<'static>) -> Key {
         self.serial += 1;
         self.alive += 1;
-        if self.free == END {
-            self.add_row();
+        if !self.occupied.is_last(self.free) {
+            self.prepare_row();
         }
         let row = self.free;
         let rows = &mut self.rows[..];
@@ -97,8 +101,16 @@ impl Tasks {
         Key { row, serial: self.serial }
     }
 
-    /// Makes a free row.
+    /// There is no free row, or the next one is in another block than the one before.
     #[cold]
+    fn prepare_row(&mut self) {
+        if self.free == END {
+            self.add_row();
+        }
+        self.occupied.note(self.free);
+    }
+
+    /// Makes a free row.
     fn add_row(&mut self) {
         // Tasks that were spawned and dropped in one turn leave their rows in the ready queue. More of them than of
         // others are too many.
@@ -342,9 +354,14 @@ impl Tasks {
         (serial != 0).then_some(Key { row, serial })
     }
 
+    /// Before a walk over the rows.
+    pub(crate) fn begin_walk(&mut self) {
+        self.occupied.tidy(&self.rows, self.len(), |row| row.stage != Stage::Free);
+    }
+
     /// The rows of all tasks that are there now.
     pub(crate) fn rows(&self) -> impl Iterator<Item = (Key, &Row)> {
-        let rows = self.rows.iter().zip(0..).filter(|(task, _)| task.stage != Stage::Free);
-        rows.map(|(task, row)| (Key { row, serial: task.serial }, task))
+        let rows = self.occupied.rows(&self.rows).filter(|(_, task)| task.stage != Stage::Free);
+        rows.map(|(row, task)| (Key { row, serial: task.serial }, task))
     }
 }
