@@ -7,17 +7,15 @@
 //! needs: each question has a limit of time, and the server's last words are kept.
 //!
 //! What tokio-postgres does only on a tokio runtime is done here: choosing the socket, and a limit
-//! on the time to connect. A pool of such connections is in `pool`. Not here: TLS, and several
-//! hosts in one URL (the first is taken).
+//! on the time to connect. A pool of such connections is in `pool`, their failures are in
+//! `failure`. Not here: TLS, and several hosts in one URL (the first is taken).
 
+pub(crate) mod failure;
 pub(crate) mod pool;
 
 use std::cell::Cell;
-use std::error::Error;
-use std::fmt;
 use std::future::poll_fn;
 use std::io;
-use std::iter::successors;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -27,6 +25,9 @@ use tokio_postgres::config::Host;
 use tokio_postgres::error::Severity;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Row};
+
+use failure::Address;
+pub(crate) use failure::Failure;
 
 /// How long connecting may take, unless the URL says `connect_timeout=SECONDS`.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -200,72 +201,3 @@ impl Line {
         Err(Failure::Postgres(if error.is_closed() { last_words.take().unwrap_or(error) } else { error }))
     }
 }
-
-/// Where the server should be: `host:port`, or the path of a socket.
-#[derive(Clone, Debug)]
-pub(crate) struct Address(String);
-
-/// What can go wrong between us and the server.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// There is no connection.
-    Connect(Address, io::Error),
-    /// There is one, and the server or tokio-postgres refuses, or it ended.
-    Postgres(tokio_postgres::Error),
-    /// There is one, and no answer came for so long.
-    Silent(Duration),
-}
-
-/// The errors that pass, by the beginning of their SQLSTATE. An overload, a failover, a restart or
-/// another transaction is the cause, and not the question.
-const PASSING: [&str; 6] = [
-    "08",    // connection exception
-    "25006", // the server is read-only, as in a failover
-    "40",    // rolled back: a deadlock, a serialization failure
-    "53",    // no more connections, memory or disk
-    "55P03", // a lock was not available in time
-    "57",    // the operator: a shutdown, a start, a statement's timeout
-];
-
-impl Failure {
-    /// Whether the same may work after a pause, if need be over a new connection.
-    pub(crate) fn may_pass(&self) -> bool {
-        match self {
-            Failure::Connect(..) | Failure::Silent(_) => true,
-            Failure::Postgres(error) => match error.code() {
-                Some(code) => PASSING.iter().any(|class| code.code().starts_with(class)),
-                None => error.is_closed() || io_error(error).is_some(),
-            },
-        }
-    }
-}
-
-/// The error of the socket beneath, if it is one.
-pub(crate) fn io_error(error: &tokio_postgres::Error) -> Option<&io::Error> {
-    error.source()?.downcast_ref()
-}
-
-impl From<tokio_postgres::Error> for Failure {
-    fn from(error: tokio_postgres::Error) -> Failure {
-        Failure::Postgres(error)
-    }
-}
-
-/// With all causes, on one line.
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Failure::Connect(Address(address), error) => {
-                write!(f, "cannot connect to PostgreSQL at {address}: {error}")
-            }
-            Failure::Postgres(error) => {
-                write!(f, "{error}")?;
-                successors(error.source(), |&cause| cause.source())
-                    .try_for_each(|cause| write!(f, ": {cause}"))
-            }
-            Failure::Silent(limit) => write!(f, "PostgreSQL has not answered for {limit:?}"),
-        }
-    }
-}
-
-impl Error for Failure {}

@@ -7,7 +7,7 @@ use std::time::Duration;
 use indicatif::HumanCount;
 
 use crate::latency::{Latencies, Rounded};
-use crate::postgres::{Failure, io_error};
+use crate::postgres::failure::{Failure, io_error};
 
 pub(crate) struct Report {
     /// Of the server.

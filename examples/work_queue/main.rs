@@ -52,7 +52,8 @@
 //! * All times are those of the server: the clocks of the workers do not matter.
 //!
 //! This file is the command. The others: `queue` (the table: all SQL), `worker` (takes the jobs),
-//! `jobs` (does them: put your own there), `options`; `../postgres` (a connection, and the pool).
+//! `jobs` (does them: put your own there), `tally` (its report), `options`; `../postgres` (a
+//! connection, and the pool).
 
 mod jobs;
 mod options;
@@ -61,6 +62,7 @@ mod postgres;
 mod queue;
 #[path = "../start.rs"]
 mod start;
+mod tally;
 mod worker;
 
 use std::process::ExitCode;
@@ -73,7 +75,8 @@ use indicatif::HumanCount;
 
 use crate::options::{Options, Role};
 use crate::postgres::{Failure, connect};
-use crate::worker::{PAUSE, Tally, Worker};
+use crate::tally::Tally;
+use crate::worker::{PAUSE, Worker};
 
 /// How long the server may take for an answer, where no lease says so.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -129,7 +132,7 @@ async fn work(options: &Options) -> Result<String, Failure> {
             }
             ended => {
                 ended?;
-                return Ok(format!("worker {}: {tally}\n", worker::name()));
+                return Ok(format!("worker {}: {tally}\n", tally::name()));
             }
         }
         is_there = true;

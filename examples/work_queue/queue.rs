@@ -127,6 +127,9 @@ pub(crate) async fn fail(
 /// Extends the leases of jobs, named by id and attempt. A row that is locked is passed over: its
 /// job is just being marked as done.
 pub(crate) async fn extend(connection: &Connection, held: &[(i64, i32)], lease: f64) -> Result<(), Failure> {
+    if held.is_empty() {
+        return Ok(());
+    }
     let (ids, attempts): (Vec<_>, Vec<_>) = held.iter().copied().unzip();
     let sql = "update jobs set lease = now() + make_interval(secs => $3)
         where id in (

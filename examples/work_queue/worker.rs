@@ -12,15 +12,13 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::error::Error;
-use std::fmt;
+use std::iter;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
-use std::{fs, iter, process};
 
 use gather::signal::{Signal, Signals};
 use gather::{gather, interval, scope, sleep};
 use gather_examples::complain;
-use indicatif::HumanCount;
 use tokio::sync::Notify;
 use tokio_postgres::AsyncMessage;
 
@@ -28,19 +26,14 @@ use crate::options::Options;
 use crate::postgres::pool::{Pool, Taken};
 use crate::postgres::{Connection, Failure, connect};
 use crate::queue::{self, Job};
-use crate::{PATIENCE, jobs, worker};
+use crate::tally::{self, Tally};
+use crate::{PATIENCE, jobs};
 
 /// How often it looks for jobs that nobody announces: those whose pause or lease has ended.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// How long it waits after an error that may pass.
 pub(crate) const PAUSE: Duration = Duration::from_secs(1);
-
-/// The same in the table, in the logs and for the server.
-pub(crate) fn name() -> String {
-    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "host".into());
-    format!("{}:{}", host.trim(), process::id())
-}
 
 pub(crate) struct Worker<'a> {
     options: &'a Options,
@@ -65,7 +58,7 @@ pub(crate) struct Worker<'a> {
 
 impl<'a> Worker<'a> {
     pub(crate) async fn connect(options: &'a Options, tally: &'a Tally) -> Result<Worker<'a>, Failure> {
-        let name = worker::name();
+        let name = tally::name();
         let mut config = options.config.clone();
         config.application_name(format!("work_queue {name}"));
         let wake = Rc::new(Notify::new());
@@ -101,7 +94,6 @@ impl<'a> Worker<'a> {
         .await
     }
 
-    /// The heart of it.
     async fn do_jobs(&self) -> Result<(), Failure> {
         let jobs = iter::repeat_with(|| self.use_slot()).take_while(|_| !self.stopping.get());
         let mut first_failure = None;
@@ -159,7 +151,6 @@ impl<'a> Worker<'a> {
             Ok(false) => &self.tally.lost,
             // Of whatever kind, also if the connection is lost.
             Err(error) => {
-                drop(connection);
                 let said = error.to_string().replace('\0', ""); // which no text of PostgreSQL may have
                 let fail = async || queue::fail(&self.own, job, &said, self.options.pause).await;
                 if self.insist(fail).await? {
@@ -194,11 +185,7 @@ impl<'a> Worker<'a> {
             ticks.tick().await;
             let extend = async || {
                 let held: Vec<_> = self.held.borrow().iter().copied().collect();
-                if held.is_empty() {
-                    Ok(())
-                } else {
-                    queue::extend(&self.own, &held, self.options.lease).await
-                }
+                queue::extend(&self.own, &held, self.options.lease).await
             };
             self.insist(extend).await?;
             self.pool.grow();
@@ -215,11 +202,8 @@ impl<'a> Worker<'a> {
             self.wake.notify_one();
             if self.pool.refused() > refused {
                 refused = self.pool.refused();
-                let slots = self.options.concurrency;
-                complain!(
-                    "work_queue: {} of {slots} slots have a connection: the server refuses more",
-                    slots - refused
-                );
+                let allowed = self.options.concurrency - refused;
+                complain!("work_queue: only {allowed} slots: the server refuses more connections");
             }
         }
     }
@@ -238,9 +222,8 @@ impl<'a> Worker<'a> {
     /// Waits after an error that may pass. All slots can fail at once, and one complaint is enough.
     async fn pause(&self, failure: &Failure) {
         let pause = PAUSE.min(Duration::from_secs_f64(self.options.lease / 4.0));
-        let now = Instant::now();
-        if self.complained.get().is_none_or(|then| now - then >= PAUSE) {
-            self.complained.set(Some(now));
+        if self.complained.get().is_none_or(|then| then.elapsed() >= PAUSE) {
+            self.complained.set(Some(Instant::now()));
             complain!("work_queue: {failure}; again in {} s", pause.as_secs_f64());
         }
         sleep(pause).await;
@@ -262,38 +245,5 @@ impl<'a> Worker<'a> {
     fn stop(&self) {
         self.stopping.set(true);
         self.wake.notify_waiters();
-    }
-}
-
-/// What a worker has done.
-pub(crate) struct Tally {
-    since: Instant,
-    done: Cell<u64>,
-    failed: Cell<u64>,
-    /// The lease had ended, and another has the job.
-    lost: Cell<u64>,
-    connections: Cell<usize>,
-    /// The worker was asked to stop. It is here because a new connection must not forget it.
-    pub(crate) asked_to_stop: Cell<bool>,
-}
-
-impl Default for Tally {
-    fn default() -> Tally {
-        let (done, failed, lost, connections, asked_to_stop) = Default::default();
-        Tally { since: Instant::now(), done, failed, lost, connections, asked_to_stop }
-    }
-}
-
-impl fmt::Display for Tally {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [done, failed, lost] =
-            [&self.done, &self.failed, &self.lost].map(|count| HumanCount(count.get()));
-        let elapsed = self.since.elapsed();
-        let rate = HumanCount((self.done.get() as f64 / elapsed.as_secs_f64()) as u64);
-        let connections = self.connections.get();
-        write!(
-            f,
-            "{done} done, {failed} failed, {lost} lost in {elapsed:.2?}, {rate} jobs/s, {connections} connections"
-        )
     }
 }

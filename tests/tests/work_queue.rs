@@ -224,8 +224,8 @@ fn a_server_that_says_nothing_for_as_long_as_a_lease_is_taken_for_gone() {
     let mut worker = start(&[&work[..], &[&way.by(&url)]].concat());
     wait_until(&postgres, &url, &running(1));
     way.silence(0..usize::MAX);
-    let complaint = worker.next_complaint();
-    assert_eq!(complaint, Some("work_queue: PostgreSQL has not answered for 1s; again in 1 s"));
+    let gone = "work_queue: PostgreSQL has not answered for 1s; again in 1 s";
+    while worker.next_complaint().expect("it goes on") != gone {}
     // It has given the job up in the middle. So another one does it, now that it takes no time.
     postgres.sql(&url, "update jobs set payload = 'sleep 0'");
     let other = run(&[&work[..], &[&url]].concat());
@@ -249,8 +249,10 @@ fn a_job_whose_own_connection_falls_silent_is_tried_again_on_a_new_one() {
     way.silence(1..2); // the first is the one that extends the lease
     let ended = worker.ended();
     assert_eq!(ended.code, Some(0), "{ended:#?}");
-    assert!(ended.printed.contains(": 1 done, 1 failed, 0 lost"), "{ended:#?}");
+    // Nothing has failed if the silence swallows the answer to "take".
+    assert!(ended.printed.contains(": 1 done, ") && ended.printed.contains(" 0 lost"), "{ended:#?}");
     assert!(ended.printed.contains(", 3 connections\n"), "{ended:#?}");
+    assert_eq!(postgres.sql(&url, "select attempts from jobs"), "2");
     check_status(&url, [1, 0, 1]);
 }
 
@@ -415,7 +417,7 @@ fn with_fewer_connections_than_slots_it_goes_on_with_those_it_gets_and_says_so()
     run(&["--role", "submit", "--jobs", "100", "--payload", "sleep 200", "--url", &url]);
     let ended = run(&["--role", "work", "--concurrency", "20", "--until-empty", "--url", &url]);
     assert!(ended.printed.contains(": 100 done, 0 failed, 0 lost"), "{ended:#?}");
-    let says = "of 20 slots have a connection: the server refuses more\n";
+    let says = " slots: the server refuses more connections\n";
     assert!(ended.complained.contains(says), "{ended:#?}");
 }
 
