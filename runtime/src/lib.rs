@@ -96,7 +96,7 @@ mod wake;
 mod waker;
 mod wheel;
 
-pub use blocking::{BlockingTask, spawn_blocking};
+pub use blocking::{BlockingTask, spawn_blocking, try_spawn_blocking};
 #[cfg(feature = "hyper")]
 pub use compat::hyper;
 pub use dump::{Dump, dump};

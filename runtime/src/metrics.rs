@@ -59,7 +59,7 @@ impl Metrics {
         self.sockets_registered
     }
 
-    /// Threads of the blocking pool, busy or idle.
+    /// Threads of the blocking pool and threads that look up names, busy or idle.
     pub fn blocking_threads(&self) -> usize {
         self.blocking_threads
     }

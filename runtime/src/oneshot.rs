@@ -34,8 +34,15 @@ pub(crate) fn oneshot<T>() -> (Sender<T>, Receiver<T>) {
 pub(crate) struct Sender<T>(Option<Arc<Shared<T>>>);
 
 impl<T> Sender<T> {
-    pub(crate) fn send(mut self, output: Result<T, TaskError>) {
-        self.deliver(output);
+    pub(crate) fn send(self, output: Result<T, TaskError>) {
+        if let Some(waker) = self.put(output) {
+            waker.wake();
+        }
+    }
+
+    /// Gives the output without waking anybody. Returns the waker that is to be woken.
+    pub(crate) fn put(mut self, output: Result<T, TaskError>) -> Option<Waker> {
+        self.deliver(output)
     }
 
     /// Whether nobody waits for the output any more.
@@ -43,22 +50,22 @@ impl<T> Sender<T> {
         self.0.as_ref().is_none_or(|shared| shared.state.lock().unwanted)
     }
 
-    fn deliver(&mut self, output: Result<T, TaskError>) {
-        let Some(shared) = self.0.take() else { return };
+    fn deliver(&mut self, output: Result<T, TaskError>) -> Option<Waker> {
+        let shared = self.0.take()?;
         let (waker, _unwanted) = {
             let mut state = shared.state.lock();
             let unwanted = if state.unwanted { Some(output) } else { state.output.replace(output) };
             (state.waker.take(), unwanted)
         };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        waker
     }
 }
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
-        self.deliver(Err(TaskError::cancelled()));
+        if let Some(waker) = self.deliver(Err(TaskError::cancelled())) {
+            waker.wake();
+        }
     }
 }
 

@@ -197,6 +197,9 @@ impl Builder {
     }
 
     /// How many threads the blocking pool may have; 0 is taken for 1. Default: 64.
+    ///
+    /// Name look-ups have threads of their own, at most as many again, so they never wait for jobs of
+    /// [`spawn_blocking`](crate::spawn_blocking). All threads are started when they are needed.
     pub fn max_blocking_threads(mut self, threads: usize) -> Builder {
         self.max_blocking_threads = threads;
         self

@@ -2,17 +2,22 @@
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier, mpsc};
-use std::task::Waker;
+use std::sync::{Arc, Barrier, Mutex, mpsc};
+use std::task::{Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
 use gather::{
-    BlockingTask, Builder, Handle, Runtime, gather, now, run, sleep, spawn, spawn_blocking, timeout,
-    yield_now,
+    BlockingTask, Builder, Handle, Runtime, TcpListener, TcpStream, UdpSocket, gather, now, run, sleep,
+    spawn, spawn_blocking, timeout, try_spawn_blocking, yield_now,
 };
+use gather_tests::addresses::HERE;
+#[cfg(target_os = "linux")]
+use gather_tests::alone::alone;
 use gather_tests::asleep::SystemThread;
 use gather_tests::foreign::{Done, foreign};
+#[cfg(target_os = "linux")]
+use gather_tests::limits::NoThreads;
 use gather_tests::probe::{letters_are_read, poll_once, some_turns};
 use gather_tests::watchdog::finishes;
 use gather_tests::witness::{Witness, on_drop};
@@ -373,6 +378,175 @@ fn many_short_ones_all_give_their_outputs() {
             gather(tasks).limit(16).await.unwrap().into_iter().sum::<u64>()
         });
         assert_eq!(sum, 1999 * 2000 / 2);
+    });
+}
+
+#[test]
+fn a_thread_that_is_in_a_foreign_waker_is_busy() {
+    finishes(|| {
+        run(async {
+            let (begins, begun) = mpsc::channel();
+            let (end, ends) = mpsc::channel::<()>();
+            let ends = Mutex::new(ends);
+            // The wake takes its time: until other work has run.
+            let slow = foreign(move |done| {
+                if done == Done::Wake {
+                    begins.send(()).unwrap();
+                    let _ = ends.lock().unwrap().recv();
+                }
+            });
+            let mut work = Work::start();
+            assert!(poll_once(&mut work.task, &slow).is_pending());
+            work.end.send(()).unwrap();
+            begun.recv().unwrap();
+            assert_eq!(spawn_blocking(|| 1).await.unwrap(), 1);
+            drop(end);
+        });
+    });
+}
+
+// ---- without threads
+
+#[cfg(target_os = "linux")]
+#[test]
+fn where_no_thread_can_be_started_the_closure_comes_back() {
+    alone("where_no_thread_can_be_started_the_closure_comes_back", || {
+        run(async {
+            let none = NoThreads::begin();
+            let error = try_spawn_blocking(|| 1).unwrap_err();
+            assert!(
+                error.to_string().contains("the pool has no thread, and the system starts none"),
+                "{error}"
+            );
+            assert!(format!("{error:?}").contains("NoThread"), "{error:?}");
+            assert_eq!(error.into_inner()(), 1);
+            assert_eq!(Handle::current().metrics().blocking_threads(), 0);
+            drop(none);
+            assert_eq!(try_spawn_blocking(|| 2).unwrap().await.unwrap(), 2);
+        });
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn where_no_further_thread_can_be_started_work_waits_for_one_that_is_there() {
+    alone("where_no_further_thread_can_be_started_work_waits_for_one_that_is_there", || {
+        run(async {
+            let work = Work::start();
+            work.begun.recv().unwrap();
+            let none = NoThreads::begin();
+            let waits = try_spawn_blocking(|| 1).unwrap();
+            drop(none);
+            work.end.send(()).unwrap();
+            assert_eq!(waits.await.unwrap(), 1);
+            assert_eq!(Handle::current().metrics().blocking_threads(), 1);
+            work.task.await.unwrap();
+        });
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_name_that_no_thread_can_look_up_is_an_error_and_an_address_needs_none() {
+    alone("a_name_that_no_thread_can_look_up_is_an_error_and_an_address_needs_none", || {
+        run(async {
+            let none = NoThreads::begin();
+            let listener = TcpListener::bind(HERE).await.unwrap();
+            let name = ("localhost", listener.local_addr().unwrap().port());
+            let socket = UdpSocket::bind(HERE).await.unwrap();
+            let errors = [
+                TcpStream::connect(name).await.unwrap_err(),
+                TcpListener::bind("localhost:0").await.unwrap_err(),
+                UdpSocket::bind("localhost:0").await.unwrap_err(),
+                socket.send_to(b"datagram", name).await.unwrap_err(),
+                socket.connect(name).await.unwrap_err(),
+            ];
+            drop(none);
+            for error in errors {
+                assert!(error.to_string().contains("cannot look up the name \"localhost\""), "{error}");
+                // Callers try again at once after that.
+                assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock);
+            }
+            TcpStream::connect(name).await.unwrap();
+        });
+    });
+}
+
+#[test]
+fn a_runtime_that_ends_gives_the_closure_back_and_looks_up_no_name() {
+    finishes(|| {
+        let runtime = Builder::new().max_blocking_threads(1).build().unwrap();
+        let (tell, told) = mpsc::channel();
+        let work = runtime.block_on(async {
+            let work = Work::start();
+            // Dropped when the pool is closed.
+            let queued = on_drop(move || {
+                let error = try_spawn_blocking(|| 1).unwrap_err();
+                assert_eq!(error.to_string(), "the runtime is ending");
+                let mut look_up = Box::pin(TcpStream::connect("localhost:80"));
+                let looked_up = poll_once(&mut look_up, Waker::noop());
+                tell.send((error.into_inner()(), looked_up)).unwrap();
+            });
+            drop(spawn_blocking(move || drop(queued)));
+            work.begun.recv().unwrap();
+            work
+        });
+        drop(runtime);
+        let (output, looked_up) = told.recv().unwrap();
+        assert_eq!(output, 1);
+        assert!(matches!(looked_up, Poll::Ready(Err(_))), "{looked_up:?}");
+        work.end.send(()).unwrap();
+    });
+}
+
+// ---- names
+
+#[test]
+fn a_name_is_looked_up_while_all_threads_are_at_work() {
+    finishes(|| {
+        let runtime = Builder::new().max_blocking_threads(1).build().unwrap();
+        runtime.block_on(async {
+            let work = Work::start();
+            work.begun.recv().unwrap();
+            let waits = spawn_blocking(|| ());
+            let listener = TcpListener::bind("localhost:0").await.unwrap();
+            let name = ("localhost", listener.local_addr().unwrap().port());
+            TcpStream::connect(name).await.unwrap();
+            assert!(!waits.is_finished());
+            assert_eq!(Handle::current().metrics().blocking_threads(), 2);
+            work.end.send(()).unwrap();
+            waits.await.unwrap();
+        });
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_threads_that_look_up_names_end_with_the_runtime() {
+    alone("the_threads_that_look_up_names_end_with_the_runtime", || {
+        let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
+        let before = threads();
+        let runtime = Runtime::new().unwrap();
+        runtime.block_on(TcpListener::bind("localhost:0")).unwrap();
+        assert_eq!(runtime.metrics().blocking_threads(), 1);
+        assert_eq!(threads(), before + 1);
+        drop(runtime);
+        while threads() > before {
+            thread::yield_now();
+        }
+    });
+}
+
+#[test]
+fn the_virtual_clock_does_not_leap_while_a_name_is_looked_up() {
+    finishes(|| {
+        let runtime = Builder::new().virtual_clock(true).build().unwrap();
+        runtime.block_on(async {
+            let hour = Duration::from_secs(3600);
+            for _ in 0..20 {
+                timeout(hour, TcpListener::bind("localhost:0")).await.unwrap().unwrap();
+            }
+        });
     });
 }
 

@@ -12,7 +12,8 @@
 //! Those of Unix are there on Unix only. The streams, and references to them, have the traits of the features
 //! `futures-io`, `tokio-io` and `hyper`.
 //!
-//! Names are looked up on the blocking pool; an address that needs no look-up starts no thread.
+//! Names are looked up on threads of their own, and if none can be started, that is an error. An
+//! address that needs no look-up starts no thread.
 //!
 //! Next: [`resolve`].
 

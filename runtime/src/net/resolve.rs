@@ -5,12 +5,12 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, ToSocketAddrs as _};
 
-use crate::blocking::{BlockingTask, spawn_blocking};
+use crate::blocking::{BlockingTask, Pool};
 
 /// What can be connected to or listened on: socket addresses, and names to be looked up.
 ///
 /// It is [`std::net::ToSocketAddrs`] without the waiting: it says whether a name has to be looked up, and then
-/// that is done on the blocking pool.
+/// that is done on another thread.
 pub trait ToSocketAddrs {
     /// The addresses, or the name to look up.
     fn lookup(&self) -> Lookup;
@@ -19,14 +19,17 @@ pub trait ToSocketAddrs {
     /// and, if it needs no other, none for the threads of the blocking pool: a tenth of a small server.
     #[doc(hidden)]
     fn names(&self) -> Option<Names> {
-        Some(Names(|name, port| spawn_blocking(move || look_up(&name, port))))
+        Some(Names(start_look_up))
     }
 }
 
 /// See [`ToSocketAddrs::names`].
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
-pub struct Names(fn(String, u16) -> BlockingTask<io::Result<Vec<SocketAddr>>>);
+pub struct Names(fn(&str, u16) -> io::Result<LookUp>);
+
+/// A look-up on another thread.
+type LookUp = BlockingTask<io::Result<Vec<SocketAddr>>>;
 
 /// See [`ToSocketAddrs`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +54,7 @@ impl Lookup {
             Lookup::Name(name, port) => {
                 let what = format!("the name {name:?}");
                 let Some(Names(look_up)) = names else { return Err(io::ErrorKind::Unsupported.into()) };
-                (look_up(name, port).await.map_err(io::Error::other)??, what)
+                (look_up(&name, port)?.await.map_err(io::Error::other)??, what)
             }
             Lookup::Malformed(text) => {
                 let message = format!("{text:?} is not an address: write `address:port` or `name:port`");
@@ -63,6 +66,17 @@ impl Lookup {
         }
         Ok(found)
     }
+}
+
+/// Starts a look-up on a thread of its pool.
+fn start_look_up(name: &str, port: u16) -> io::Result<LookUp> {
+    let owned = name.to_owned();
+    Pool::of_this_thread("a name look-up")
+        .names()
+        .spawn(move || look_up(&owned, port))
+        // Without the system's kind: at a limit of threads that is `WouldBlock`, which says "try
+        // again".
+        .map_err(|error| io::Error::other(format!("cannot look up the name {name:?}: {error}")))
 }
 
 /// Blocks.

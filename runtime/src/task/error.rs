@@ -5,6 +5,7 @@
 use std::any::Any;
 use std::error::Error;
 use std::fmt;
+use std::io;
 
 use parking_lot::Mutex;
 
@@ -94,33 +95,54 @@ impl fmt::Display for TaskError {
 
 impl Error for TaskError {}
 
-/// [`try_spawn`](crate::try_spawn) found no room: the runtime has as many tasks as
-/// [`Builder::max_tasks`](crate::Builder::max_tasks) allows. The future comes back with it.
+/// [`try_spawn`] found no room for a future, because the runtime has as many tasks as
+/// [`Builder::max_tasks`] allows; or [`try_spawn_blocking`] found no thread for a closure.
+/// [`into_inner`](SpawnError::into_inner) gives it back.
+///
+/// [`try_spawn`]: crate::try_spawn
+/// [`try_spawn_blocking`]: crate::try_spawn_blocking
+/// [`Builder::max_tasks`]: crate::Builder::max_tasks
 pub struct SpawnError<F> {
-    pub(super) future: F,
-    pub(super) max_tasks: usize,
+    pub(crate) inner: F,
+    pub(crate) refusal: Refusal,
+}
+
+/// Why something was not spawned.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// There are as many tasks as there may be, which is so many.
+    MaxTasks(usize),
+    /// The system starts no thread.
+    NoThread(io::Error),
+    /// The runtime is ending.
+    Ending,
 }
 
 impl<F> SpawnError<F> {
-    /// The future that could not be spawned. It was not polled.
+    /// The future, which was not polled, or the closure, which was not called.
     pub fn into_inner(self) -> F {
-        self.future
+        self.inner
     }
 }
 
 impl<F> fmt::Debug for SpawnError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SpawnError").field("max_tasks", &self.max_tasks).finish_non_exhaustive()
+        f.debug_struct("SpawnError").field("refusal", &self.refusal).finish_non_exhaustive()
     }
 }
 
 impl<F> fmt::Display for SpawnError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the runtime already has {} tasks, the most that it allows (`Builder::max_tasks`)",
-            self.max_tasks
-        )
+        match &self.refusal {
+            Refusal::MaxTasks(most) => write!(
+                f,
+                "the runtime already has {most} tasks, the most that it allows (`Builder::max_tasks`)"
+            ),
+            Refusal::NoThread(error) => {
+                write!(f, "the pool has no thread, and the system starts none: {error}")
+            }
+            Refusal::Ending => f.write_str("the runtime is ending"),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::cell::{AnyTask, Cell};
-use super::error::{SpawnError, TaskError};
+use super::error::{Refusal, SpawnError, TaskError};
 use super::reference::{Reference, TaskId};
 use super::row::Key;
 use super::table::Tasks;
@@ -80,7 +80,7 @@ pub(crate) fn spawn_from<F: Future + 'static>(
     spawned_at: &'static Location<'static>,
 ) -> Result<Task<F::Output>, SpawnError<F>> {
     if !has_room() {
-        return Err(SpawnError { future, max_tasks: max_tasks() });
+        return Err(SpawnError { inner: future, refusal: no_room_for_more() });
     }
     let span = Span::of_task(spawned_at);
     Ok(Task::new(insert(Cell::boxed(future, span.clone()), spawned_at, &span), span))
@@ -93,8 +93,8 @@ fn has_room() -> bool {
 }
 
 #[cold]
-fn max_tasks() -> usize {
-    local::with(|local| local.tasks.borrow().max())
+fn no_room_for_more() -> Refusal {
+    Refusal::MaxTasks(local::with(|local| local.tasks.borrow().max()))
 }
 
 /// Adds a task. It is in its box already: a large future is not to be passed from function to function, because a build
@@ -114,7 +114,7 @@ fn insert_row(task: AnyTask, spawned_at: &'static Location<'static>) -> Key {
 #[cold]
 #[track_caller]
 fn no_room() -> ! {
-    let error = SpawnError { future: (), max_tasks: max_tasks() };
+    let error = SpawnError { inner: (), refusal: no_room_for_more() };
     panic!("gather::spawn: {error}; `gather::try_spawn` gives the future back instead")
 }
 

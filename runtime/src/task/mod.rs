@@ -28,6 +28,7 @@ mod run;
 mod shuffle;
 mod table;
 
+pub(crate) use error::Refusal;
 pub use error::{SpawnError, TaskError};
 pub(crate) use handle::spawn_from;
 pub use handle::{Canceller, Task, spawn, try_spawn};
