@@ -31,7 +31,7 @@
 //! | 3 | `local.rs`, `agenda.rs` | the tables of a thread, and what it has to do beside its tasks |
 //! | 4 | `wake.rs` | what a wake does |
 //! | 5 | `group/` | children that share a parent |
-//! | 6 | `task/` | tasks: the table, the box, polling, the handle |
+//! | 6 | `occupied.rs`, `task/` | walks; tasks: the table, the box, polling, the handle |
 //! | 7 | `clock.rs`, `wheel.rs`, `time/` | time |
 //! | 8 | `reactor.rs`, `readiness.rs`, `side.rs`, `source.rs`, `net/` | sockets, of IP and of Unix |
 //! | 9 | `oneshot.rs`, `blocking.rs` | threads for what blocks |
@@ -79,6 +79,7 @@ mod local;
 mod mailbox;
 mod metrics;
 pub mod net;
+mod occupied;
 mod oneshot;
 mod patience;
 mod reactor;

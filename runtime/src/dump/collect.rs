@@ -51,6 +51,8 @@ struct Tree<'a> {
 /// Takes the dump of the runtime that has these tables. It may be taken in a poll: of a task, which then runs, or else of the
 /// main future.
 pub(crate) fn collect(local: &Local, in_poll: bool) -> Dump {
+    local.tasks.borrow_mut().begin_walk();
+    local.groups.borrow_mut().begin_walk();
     let (tasks, groups) = (local.tasks.borrow(), local.groups.borrow());
     local.clock.now();
     let now = local.clock.milliseconds();

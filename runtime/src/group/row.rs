@@ -3,6 +3,7 @@
 //! Next: [`table`](super::table), where they are.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 use std::panic::Location;
 use std::rc::Rc;
@@ -26,7 +27,7 @@ pub(crate) struct Row {
     /// When it was polled last.
     pub(crate) polled_at: u32,
     /// Whether it was reported that nobody polls it.
-    pub(super) is_reported: bool,
+    pub(super) is_reported: Cell<bool>,
 }
 
 /// What a group is, and its name.
@@ -56,7 +57,15 @@ impl Label {
 
 impl Row {
     pub(super) fn new(queue: Rc<Queue>) -> Row {
-        Row { queue, parent: None, label: Label::none(), done: 0, polls: 0, polled_at: 0, is_reported: false }
+        Row {
+            queue,
+            parent: None,
+            label: Label::none(),
+            done: 0,
+            polls: 0,
+            polled_at: 0,
+            is_reported: Cell::new(false),
+        }
     }
 
     /// Makes a row as if it were new, but for the memory of a few children. Gives the parent.

@@ -6,7 +6,7 @@
 //! wake that comes late wakes nobody. (It may queue a number, which the next group passes over.) A gather whose
 //! children are all ready at once takes a row and gives it back, and has hardly written to it.
 //!
-//! Next: [`task`](crate::task), the other kind of row.
+//! Next: [`occupied`](crate::occupied), how tables are walked.
 
 use std::rc::Rc;
 use std::task::Waker;
@@ -14,6 +14,7 @@ use std::task::Waker;
 use super::queue::{NOBODY, Queue};
 use super::row::{Label, Row};
 use crate::id::{CHILD_GENERATION_BITS, MAX_CHILDREN, MAX_GROUPS};
+use crate::occupied::Occupied;
 use crate::waker;
 
 /// The last generation before they start again at 1.
@@ -42,6 +43,8 @@ pub(crate) struct Groups {
     rows: Vec<Row>,
     /// The free rows. The last one is used first, while it is in the cache.
     free: Vec<u32>,
+    /// Where the groups are that have been polled.
+    polled: Occupied,
     /// What the children of the next group count their generations from, so that late wakes for a group that is
     /// gone rarely match one that took its row.
     next_generation: u8,
@@ -51,16 +54,27 @@ pub(crate) struct Groups {
 
 impl Groups {
     pub(crate) const fn new() -> Groups {
-        Groups { rows: Vec::new(), free: Vec::new(), next_generation: 1, next_look: 0 }
+        Groups {
+            rows: Vec::new(),
+            free: Vec::new(),
+            polled: Occupied::new(),
+            next_generation: 1,
+            next_look: 0,
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
         self.rows.len() - self.free.len()
     }
 
+    /// Before a walk over the rows.
+    pub(crate) fn begin_walk(&mut self) {
+        self.polled.tidy(&self.rows, self.len(), |row| row.polls > 0);
+    }
+
     /// The groups that have been polled.
     pub(crate) fn rows(&self) -> impl Iterator<Item = (u32, &Row)> {
-        (0..).zip(&self.rows).filter(|(_, row)| row.polls > 0)
+        self.polled.rows(&self.rows).filter(|(_, row)| row.polls > 0)
     }
 
     /// Whether this child is there.
@@ -80,15 +94,15 @@ impl Groups {
         }
         self.next_look = now.wrapping_add(after.div_ceil(4));
         let mut next = None;
-        let rows = self.rows.iter_mut().filter(|row| row.polls > 0);
-        for row in rows.filter(|row| !row.is_reported) {
+        self.begin_walk();
+        for (_, row) in self.rows().filter(|(_, row)| !row.is_reported.get()) {
             let Some(queued_for) = row.queue.queued_for(now) else { continue };
             let left = after.saturating_sub(queued_for.min(now.wrapping_sub(row.polled_at)));
             if left > 0 {
                 next = Some(next.map_or(left, |next: u32| next.min(left)));
                 continue;
             }
-            row.is_reported = true;
+            row.is_reported.set(true);
             if stalled.len() < MOST_NAMED {
                 stalled.push(row.label.clone());
             }
@@ -157,6 +171,9 @@ impl Groups {
         let row = &mut self.rows[group as usize];
         if row.polls == 0 {
             row.label = label.clone();
+            if !self.polled.is_last(group) {
+                self.polled.note(group);
+            }
         }
         row.polls += 1;
         row.polled_at = now;

@@ -156,10 +156,11 @@ impl Local {
         /// from ending. After so many rounds what is left is leaked.
         const MOST_ROUNDS: usize = 10_000;
         for _ in 0..MOST_ROUNDS {
-            let keys: Vec<_> = self.tasks.borrow().rows().map(|(key, _)| key).collect();
-            if keys.is_empty() {
+            if self.tasks.borrow().len() == 0 {
                 return;
             }
+            self.tasks.borrow_mut().begin_walk();
+            let keys: Vec<_> = self.tasks.borrow().rows().map(|(key, _)| key).collect();
             for key in keys {
                 let leftover = self.tasks.borrow_mut().drop_handle(key);
                 self.clear_away(leftover);

@@ -3,7 +3,7 @@
 //! A row moves through the stages of the diagram in [`task`](super). Nothing here runs a user's code: what is to
 //! be polled, dropped or woken is returned to the caller, who does it when the table is not borrowed.
 //!
-//! Next: [`queue`](super::queue), the order of the tasks that are ready.
+//! Next: [`look`](super::look), what a dump sees of it.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -14,12 +14,13 @@ use super::cell::AnyTask;
 use super::queue::Queue;
 use super::row::{END, Key, Leftover, Row, Stage};
 use crate::id::{self, MAIN};
+use crate::occupied::Occupied;
 
 /// The tasks of one runtime.
 pub(crate) struct Tasks {
     /// A row for each task that is alive, or whose output nobody took yet; and free rows. (Not a `Slab`, which takes
     /// and gives rows by value: see [`Row`].)
-    rows: Vec<Row>,
+    pub(super) rows: Vec<Row>,
     /// The free row that was used last, and is used first, while it is in the cache; `END` if there is none. It names the next
     /// (`Row::next`).
     free: u32,
@@ -29,6 +30,8 @@ pub(crate) struct Tasks {
     /// The rows that were woken, in order, each once. A row that became free meanwhile is passed over, and only then
     /// used again: a new task does not take an old one's turn.
     ready: Queue,
+    /// Where the rows are that are not free.
+    pub(super) occupied: Occupied,
     /// The serial number of the last task.
     serial: u64,
     /// The most rows that there may be.
@@ -36,7 +39,7 @@ pub(crate) struct Tasks {
     /// When the loop last looked at the clock, in milliseconds.
     now: u32,
     /// The names of the few tasks that have one, by their rows.
-    names: BTreeMap<u32, Cow<'static, str>>,
+    pub(super) names: BTreeMap<u32, Cow<'static, str>>,
     /// The state of the generator that shuffles the ready queue, in tests that ask for it.
     shuffle: Option<u64>,
 }
@@ -48,6 +51,7 @@ impl Tasks {
             free: END,
             alive: 0,
             ready: Queue::new(),
+            occupied: Occupied::new(),
             serial: 0,
             max: MAIN as usize,
             now: 0,
@@ -79,8 +83,8 @@ impl Tasks {
     pub(super) fn insert(&mut self, task: AnyTask, spawned_at: &'static Location<'static>) -> Key {
         self.serial += 1;
         self.alive += 1;
-        if self.free == END {
-            self.add_row();
+        if !self.occupied.is_last(self.free) {
+            self.prepare_row();
         }
         let row = self.free;
         let rows = &mut self.rows[..];
@@ -97,8 +101,16 @@ impl Tasks {
         Key { row, serial: self.serial }
     }
 
-    /// Makes a free row.
+    /// There is no free row, or the next one is in another block than the one before.
     #[cold]
+    fn prepare_row(&mut self) {
+        if self.free == END {
+            self.add_row();
+        }
+        self.occupied.note(self.free);
+    }
+
+    /// Makes a free row.
     fn add_row(&mut self) {
         // Tasks that were spawned and dropped in one turn leave their rows in the ready queue. More of them than of
         // others are too many.
@@ -243,7 +255,7 @@ impl Tasks {
     }
 
     #[inline]
-    fn get_mut(&mut self, key: Key) -> Option<&mut Row> {
+    pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut Row> {
         self.rows.get_mut(key.row as usize).filter(|task| task.serial == key.serial)
     }
 
@@ -315,36 +327,5 @@ impl Tasks {
     /// The loop has looked at the clock.
     pub(crate) fn set_now(&mut self, milliseconds: u32) {
         self.now = milliseconds;
-    }
-
-    /// Names a task that is there.
-    pub(super) fn set_name(&mut self, key: Key, name: Cow<'static, str>) {
-        if self.get_mut(key).is_some() {
-            self.names.insert(key.row, name);
-        }
-    }
-
-    pub(crate) fn name(&self, row: u32) -> Option<Cow<'static, str>> {
-        self.names.get(&row).cloned()
-    }
-
-    /// The id of the span of a task that was woken, if it is there and not over: `Some(None)` while it is being polled.
-    #[cfg(feature = "tracing")]
-    pub(crate) fn woken_span(&self, row: u32, generation: u32) -> Option<Option<tracing::Id>> {
-        let task = self.rows.get(row as usize)?;
-        let is_there = !task.stage.is_over() && id::task_generation(task.serial) == generation;
-        is_there.then(|| task.task.as_ref()?.span()?.id())
-    }
-
-    /// The task that has this row.
-    pub(crate) fn key_of(&self, row: u32) -> Option<Key> {
-        let serial = self.rows.get(row as usize)?.serial;
-        (serial != 0).then_some(Key { row, serial })
-    }
-
-    /// The rows of all tasks that are there now.
-    pub(crate) fn rows(&self) -> impl Iterator<Item = (Key, &Row)> {
-        let rows = self.rows.iter().zip(0..).filter(|(task, _)| task.stage != Stage::Free);
-        rows.map(|(task, row)| (Key { row, serial: task.serial }, task))
     }
 }
