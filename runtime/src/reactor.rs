@@ -30,6 +30,10 @@ const ROW_BITS: u32 = usize::BITS / 8 * 5;
 /// that then just goes round, and far from every overflow.
 const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 
+/// The most events in one batch. Larger batches would not be cheaper, and beyond some number their
+/// memory cannot be allocated or the system refuses them.
+const MOST_EVENTS: usize = 1 << 16;
+
 /// The sockets of one runtime.
 pub(crate) struct Sources {
     /// A row for each socket.
@@ -105,7 +109,7 @@ impl Reactor {
     pub(crate) fn new(event_capacity: usize) -> io::Result<(Reactor, mio::Waker)> {
         let poll = Poll::new()?;
         let bell = mio::Waker::new(poll.registry(), BELL)?;
-        Ok((Reactor { poll, events: Events::with_capacity(event_capacity.max(1)) }, bell))
+        Ok((Reactor { poll, events: Events::with_capacity(event_capacity.clamp(1, MOST_EVENTS)) }, bell))
     }
 
     pub(crate) fn registry(&self) -> io::Result<Arc<Registry>> {

@@ -205,8 +205,9 @@ impl Builder {
         self
     }
 
-    /// How many events the system may report at once (0 is taken for 1); more come in the next turn. Default: 256, which
-    /// takes 3 kB.
+    /// How many events the system may report at once; more come in the next turn. 0 is taken for
+    /// 1, and more than 65,536 for 65,536. Each takes 12 to 64 bytes of memory from the start.
+    /// Default: 256.
     pub fn event_capacity(mut self, events: usize) -> Builder {
         self.event_capacity = events;
         self
