@@ -1390,65 +1390,71 @@ fn a_runtime_takes_any_number_for_any_setting() {
 
 // ---- what a spike leaves behind
 
-const SPIKE: usize = 20_000;
+#[cfg(unix)] // whose threads know the processor time that they took
+mod after_a_spike {
+    use super::*;
+    use rustix::time::{ClockId, clock_gettime};
 
-/// A runtime that has had so many tasks, each with a gather, at once.
-fn after_spike(size: usize) -> Runtime {
-    let runtime = Runtime::new().unwrap();
-    runtime.block_on(async {
-        let task = || spawn(async { gather([yield_now()]).capture().await });
-        let tasks: Vec<_> = (0..size).map(|_| task()).collect();
-        for task in tasks {
-            task.await.unwrap();
-        }
-    });
-    runtime
-}
+    const SPIKE: usize = 20_000;
 
-/// The processor time that `f` takes.
-fn busy<T>(f: impl FnOnce() -> T) -> (T, Duration) {
-    let now = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap();
-    let start = now();
-    (f(), now() - start)
-}
-
-#[test]
-fn the_end_of_a_runtime_does_not_look_again_for_each_task_at_all_that_there_ever_were() {
-    /// A task whose destructor spawns another, and so on.
-    fn chain(length: usize) -> impl Future<Output = ()> {
-        with_destructor(move || {
-            if length > 0 {
-                spawn(chain(length - 1)).detach();
+    /// A runtime that has had so many tasks, each with a gather, at once.
+    fn after_spike(size: usize) -> Runtime {
+        let runtime = Runtime::new().unwrap();
+        runtime.block_on(async {
+            let task = || spawn(async { gather([yield_now()]).capture().await });
+            let tasks: Vec<_> = (0..size).map(|_| task()).collect();
+            for task in tasks {
+                task.await.unwrap();
             }
-        })
+        });
+        runtime
     }
-    finishes(|| {
-        let end = |spike, length| {
-            let runtime = after_spike(spike);
-            runtime.block_on(async { spawn(chain(length)).detach() });
-            busy(|| drop(runtime)).1
-        };
-        let apart = end(SPIKE, 0) + end(1, 5000);
-        let together = end(SPIKE, 5000);
-        assert!(together < 10 * apart, "{together:?}, and one by one {apart:?}");
-    });
-}
 
-#[test]
-fn a_dump_costs_what_there_is_and_not_what_there_once_was() {
-    finishes(|| {
-        let dumps = |spike| {
-            after_spike(spike).block_on(async {
-                let task = spawn(pending::<()>());
-                let mut gathered = Box::pin(gather([pending::<()>()]).capture());
-                assert!(timeout(Duration::ZERO, &mut gathered).await.is_err());
-                let (lines, busy) = busy(|| (0..200).map(|_| gather::dump().nodes.len()).max());
-                assert_eq!(lines, Some(4), "main, a task, a gather and its child");
-                drop(task);
-                busy
+    /// The processor time that `f` takes.
+    fn busy<T>(f: impl FnOnce() -> T) -> (T, Duration) {
+        let now = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap();
+        let start = now();
+        (f(), now() - start)
+    }
+
+    #[test]
+    fn the_end_of_a_runtime_does_not_look_again_for_each_task_at_all_that_there_ever_were() {
+        /// A task whose destructor spawns another, and so on.
+        fn chain(length: usize) -> impl Future<Output = ()> {
+            with_destructor(move || {
+                if length > 0 {
+                    spawn(chain(length - 1)).detach();
+                }
             })
-        };
-        let (before, after) = (dumps(1), dumps(SPIKE));
-        assert!(after < 20 * before, "{after:?}, and without a spike {before:?}");
-    });
+        }
+        finishes(|| {
+            let end = |spike, length| {
+                let runtime = after_spike(spike);
+                runtime.block_on(async { spawn(chain(length)).detach() });
+                busy(|| drop(runtime)).1
+            };
+            let apart = end(SPIKE, 0) + end(1, 5000);
+            let together = end(SPIKE, 5000);
+            assert!(together < 10 * apart, "{together:?}, and one by one {apart:?}");
+        });
+    }
+
+    #[test]
+    fn a_dump_costs_what_there_is_and_not_what_there_once_was() {
+        finishes(|| {
+            let dumps = |spike| {
+                after_spike(spike).block_on(async {
+                    let task = spawn(pending::<()>());
+                    let mut gathered = Box::pin(gather([pending::<()>()]).capture());
+                    assert!(timeout(Duration::ZERO, &mut gathered).await.is_err());
+                    let (lines, busy) = busy(|| (0..200).map(|_| gather::dump().nodes.len()).max());
+                    assert_eq!(lines, Some(4), "main, a task, a gather and its child");
+                    drop(task);
+                    busy
+                })
+            };
+            let (before, after) = (dumps(1), dumps(SPIKE));
+            assert!(after < 20 * before, "{after:?}, and without a spike {before:?}");
+        });
+    }
 }

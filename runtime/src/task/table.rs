@@ -3,7 +3,7 @@
 //! A row moves through the stages of the diagram in [`task`](super). Nothing here runs a user's code: what is to
 //! be polled, dropped or woken is returned to the caller, who does it when the table is not borrowed.
 //!
-//! Next: [`queue`](super::queue), the order of the tasks that are ready.
+//! Next: [`look`](super::look), what a dump sees of it.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ use crate::occupied::Occupied;
 pub(crate) struct Tasks {
     /// A row for each task that is alive, or whose output nobody took yet; and free rows. (Not a `Slab`, which takes
     /// and gives rows by value: see [`Row`].)
-    rows: Vec<Row>,
+    pub(super) rows: Vec<Row>,
     /// The free row that was used last, and is used first, while it is in the cache; `END` if there is none. It names the next
     /// (`Row::next`).
     free: u32,
@@ -31,7 +31,7 @@ pub(crate) struct Tasks {
     /// used again: a new task does not take an old one's turn.
     ready: Queue,
     /// Where the rows are that are not free.
-    occupied: Occupied,
+    pub(super) occupied: Occupied,
     /// The serial number of the last task.
     serial: u64,
     /// The most rows that there may be.
@@ -39,7 +39,7 @@ pub(crate) struct Tasks {
     /// When the loop last looked at the clock, in milliseconds.
     now: u32,
     /// The names of the few tasks that have one, by their rows.
-    names: BTreeMap<u32, Cow<'static, str>>,
+    pub(super) names: BTreeMap<u32, Cow<'static, str>>,
     /// The state of the generator that shuffles the ready queue, in tests that ask for it.
     shuffle: Option<u64>,
 }
@@ -255,7 +255,7 @@ impl Tasks {
     }
 
     #[inline]
-    fn get_mut(&mut self, key: Key) -> Option<&mut Row> {
+    pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut Row> {
         self.rows.get_mut(key.row as usize).filter(|task| task.serial == key.serial)
     }
 
@@ -327,41 +327,5 @@ impl Tasks {
     /// The loop has looked at the clock.
     pub(crate) fn set_now(&mut self, milliseconds: u32) {
         self.now = milliseconds;
-    }
-
-    /// Names a task that is there.
-    pub(super) fn set_name(&mut self, key: Key, name: Cow<'static, str>) {
-        if self.get_mut(key).is_some() {
-            self.names.insert(key.row, name);
-        }
-    }
-
-    pub(crate) fn name(&self, row: u32) -> Option<Cow<'static, str>> {
-        self.names.get(&row).cloned()
-    }
-
-    /// The id of the span of a task that was woken, if it is there and not over: `Some(None)` while it is being polled.
-    #[cfg(feature = "tracing")]
-    pub(crate) fn woken_span(&self, row: u32, generation: u32) -> Option<Option<tracing::Id>> {
-        let task = self.rows.get(row as usize)?;
-        let is_there = !task.stage.is_over() && id::task_generation(task.serial) == generation;
-        is_there.then(|| task.task.as_ref()?.span()?.id())
-    }
-
-    /// The task that has this row.
-    pub(crate) fn key_of(&self, row: u32) -> Option<Key> {
-        let serial = self.rows.get(row as usize)?.serial;
-        (serial != 0).then_some(Key { row, serial })
-    }
-
-    /// Before a walk over the rows.
-    pub(crate) fn begin_walk(&mut self) {
-        self.occupied.tidy(&self.rows, self.len(), |row| row.stage != Stage::Free);
-    }
-
-    /// The rows of all tasks that are there now.
-    pub(crate) fn rows(&self) -> impl Iterator<Item = (Key, &Row)> {
-        let rows = self.occupied.rows(&self.rows).filter(|(_, task)| task.stage != Stage::Free);
-        rows.map(|(row, task)| (Key { row, serial: task.serial }, task))
     }
 }
