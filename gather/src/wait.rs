@@ -13,7 +13,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use gather_runtime::group::{Group, Polling};
+use gather_runtime::group::{Group, Polling, without_budget};
 use gather_runtime::{Sleep, Task, TaskError, YieldNow, sleep, yield_now};
 
 use crate::panics::FirstPanic;
@@ -213,7 +213,9 @@ impl<T: 'static, U: FnMut(&Result<T, TaskError>) -> bool> Rest<T, U> {
             let Some((number, _)) = polling.next() else { break };
             let Some(handle) = self.handles.0.get_mut(number as usize) else { continue };
             let Handle::Waiting(task) = handle else { continue };
-            let poll = polling.with_context(number, self.generation, |cx| Pin::new(task).poll(cx));
+            // The unit that a finished task costs is spent below.
+            let poll_task = |cx: &mut Context<'_>| without_budget(|| Pin::new(task).poll(cx));
+            let poll = polling.with_context(number, self.generation, poll_task);
             if let Poll::Ready(result) = poll {
                 polling.ended(number);
                 self.left -= 1;
@@ -236,7 +238,7 @@ impl<T: 'static, U: FnMut(&Result<T, TaskError>) -> bool> Rest<T, U> {
         let Some(duration) = self.duration else { return Poll::Pending };
         if self.last_turn.is_none() {
             let sleep = self.sleep.get_or_insert_with(|| sleep(duration));
-            ready!(Pin::new(sleep).poll(cx));
+            ready!(without_budget(|| Pin::new(sleep).poll(cx))); // also when the tasks have spent it
         }
         Pin::new(self.last_turn.get_or_insert_with(yield_now)).poll(cx)
     }
