@@ -278,7 +278,8 @@ fn finished<T: 'static>(mut task: Task<T>) -> Result<Result<T, TaskError>, Task<
     if !task.is_finished() {
         return Err(task);
     }
-    match Pin::new(&mut task).poll(&mut Context::from_waker(Waker::noop())) {
+    // It is asked only once.
+    match without_budget(|| Pin::new(&mut task).poll(&mut Context::from_waker(Waker::noop()))) {
         Poll::Ready(result) => Ok(result),
         Poll::Pending => Err(task),
     }
