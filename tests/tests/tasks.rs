@@ -26,7 +26,6 @@ use gather_tests::gate::Gate;
 use gather_tests::probe::{Probe, poll_once, some_turns};
 use gather_tests::watchdog::finishes;
 use gather_tests::witness::{Witness, on_drop};
-use rustix::time::{ClockId, clock_gettime};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
