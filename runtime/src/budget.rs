@@ -93,12 +93,14 @@ pub(crate) fn poll(cx: &Context<'_>) -> Poll<()> {
 
 #[cold]
 fn poll_spent(local: &Local, waker: &Waker) -> Poll<()> {
-    let passes = local.budget.passes.get();
+    // What an executor has left is not for a task of ours: it gets on by one.
+    let most = if is_foreign(local, waker) { BUDGET } else { 1 };
+    let passes = local.budget.passes.get().min(most);
     if passes > 0 {
         local.budget.passes.set(passes - 1);
         return Poll::Ready(());
     }
-    local.budget.passes.set(if is_foreign(local, waker) { BUDGET } else { 1 });
+    local.budget.passes.set(most);
     waker.wake_by_ref();
     Poll::Pending
 }

@@ -22,7 +22,8 @@
 //!
 //! 1. a turn has no more tasks than were ready when it began: one that wakes itself waits for the others, and so does a main future;
 //! 2. one poll does at most [`BUDGET`] units of work, a unit being the poll of a gather's child or anything else that is
-//!    ready at once ([`budget`](crate::budget)): what has more to do comes back the next turn;
+//!    ready at once ([`budget`](crate::budget)): what has more to do comes back the next turn (an executor inside a task
+//!    is not bound by that: it polls until it stops by itself);
 //! 3. after [`ROUND`] units of work steps 3 to 5 come round, however much is ready, also in the middle of a turn;
 //! 4. step 3 takes no more letters than the mailbox held when it began, and at most [`MOST_LETTERS`]; step 4 takes one
 //!    batch of events.

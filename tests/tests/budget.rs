@@ -213,6 +213,28 @@ fn an_executor_inside_a_task_gets_on_however_often_its_future_is_ready() {
 }
 
 #[test]
+fn what_an_executor_inside_a_task_may_do_beyond_the_budget_is_not_left_to_others() {
+    finishes(|| {
+        run(async {
+            let (sender, _receiver) = datagrams().await;
+            spend_all(&sender).await;
+            // One attempt is refused, and lets many of this executor pass.
+            future::block_on(async {
+                sender.writable().await.unwrap();
+                sender.writable().await.unwrap();
+            });
+            yield_now().await;
+            let done = poll_fn(|cx| {
+                let ready = (0..MANY).take_while(|_| pin!(sender.writable()).poll(cx).is_ready());
+                Poll::Ready(ready.count())
+            });
+            let done = done.await;
+            assert!((100..=130).contains(&done), "{done} operations in one poll");
+        });
+    });
+}
+
+#[test]
 fn an_executor_that_polls_while_it_is_woken_comes_to_the_end() {
     finishes(|| {
         run(async {

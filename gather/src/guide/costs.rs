@@ -76,11 +76,10 @@
 //!
 //! # A socket
 //!
-//! A read and a write are the system call, a look at the socket's readiness, and a unit of the budget. The readiness stands
-//! behind a small lock, because a socket may be used on any thread; taking and releasing it are two atomic operations, and
-//! a message that is read and sent back takes it five times. A read that gets less than it has room for knows that there
-//! is no more, and does not ask again (on TCP with epoll, where that is certain). So an echo is two writes, two reads and two
-//! sleeps, one for each side that waits: six calls, and none to change what is waited for, since a socket is registered
-//! once for all.
+//! A read and a write are the system call, a look at the socket's readiness, and a unit of the budget. Readiness is one
+//! atomic word. The calls that wait stand behind a small lock, because a socket may be used on any thread: a call takes it
+//! when it has to wait, and so does an event. A read that gets less than it has room for knows that there is no more, and
+//! does not ask again (on TCP with epoll, where that is certain). So an echo is two writes, two reads and two sleeps, one
+//! for each side that waits: six calls, and none to change what is waited for, since a socket is registered once for all.
 //!
 //! Next: [`from_asyncio`](super::from_asyncio).
