@@ -156,19 +156,16 @@ fn advance<L: List<M>, M>(
                 continue; // a late wake for another group
             }
             let step = polling.with_context(number, *generation, |cx| list.as_mut().poll_child(number, cx));
-            match (step, first) {
-                (Ok(Step::Waits), Some(_)) => polling.started(number, *generation, number as usize),
-                (Ok(Step::Waits), None) => {}
-                (Ok(step), _) => {
+            match step? {
+                Step::Waits if first.is_some() => polling.started(number, *generation, number as usize),
+                Step::Waits => {}
+                Step::HasFinished if *running == 1 => return Poll::Ready(Ok(list.take())),
+                step => {
                     *running -= u32::from(matches!(step, Step::HasFinished));
                     if first.is_none() {
                         polling.ended(number);
                     }
                 }
-                (Err(error), _) => return Poll::Ready(Err(error)),
-            }
-            if *running == 0 {
-                return Poll::Ready(Ok(list.take()));
             }
             if first.is_none() && !polling.spend(1) {
                 return polling.wait(true, (L::COUNT - *running) as usize);

@@ -114,11 +114,14 @@ fn is_foreign(local: &Local, waker: &Waker) -> bool {
 /// of its own, so that also an endless group ends its poll. The guard gives the one before back.
 #[inline]
 pub(crate) fn of_group<'a>(local: &'a Local, parent: &Waker) -> Option<BudgetBefore<'a>> {
-    let has_none = match local.budget.left() {
-        0 => is_foreign(local, parent),
-        budget => budget == UNLIMITED,
-    };
-    has_none.then(|| local.budget.replace(BUDGET))
+    // Neither spent nor unlimited, in one comparison.
+    if local.budget.left().wrapping_sub(1) < BUDGET { None } else { of_group_outside(local, parent) }
+}
+
+#[cold]
+fn of_group_outside<'a>(local: &'a Local, parent: &Waker) -> Option<BudgetBefore<'a>> {
+    let has_one = local.budget.left() == 0 && !is_foreign(local, parent);
+    (!has_one).then(|| local.budget.replace(BUDGET))
 }
 
 /// Spends a unit.

@@ -153,7 +153,8 @@ impl EventLoop {
     fn wait_for_events(&mut self, local: &Local, now: Instant) -> bool {
         self.receiver.publish(local.metrics());
         let next_stall = local.look_for_stalled();
-        if local.clock.is_virtual() && !local.has_ready() {
+        let has_looked = local.clock.is_virtual() && !local.has_ready();
+        if has_looked {
             // What a socket has already is not to be leapt over. (Before it lies down: this may take a ring off the bell.) Twice,
             // because mio's selector for poll(2) spends one look on what was registered since the last.
             for _ in 0..2 {
@@ -166,7 +167,9 @@ impl EventLoop {
         local.counters.parks.add(u64::from(parks));
         let gives_up_at =
             (local.clock.is_virtual() && timeout == Some(GRACE)).then(|| Instant::now() + GRACE);
-        self.reactor.wait_for_events(local, timeout);
+        if parks || !has_looked {
+            self.reactor.wait_for_events(local, timeout);
+        }
         if sleeps {
             self.receiver.get_up();
         }
@@ -199,6 +202,7 @@ impl EventLoop {
         // What a thread of the pool sent before it was done is in the mailbox by now.
         if self.receiver.is_empty() {
             local.clock.leap_to(next);
+            local.note_time();
         }
         Some(Duration::ZERO)
     }
