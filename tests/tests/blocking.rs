@@ -7,10 +7,13 @@ use std::task::{Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
+#[cfg(target_os = "linux")]
+use gather::UdpSocket;
 use gather::{
-    BlockingTask, Builder, Handle, Runtime, TcpListener, TcpStream, UdpSocket, gather, now, run, sleep,
-    spawn, spawn_blocking, timeout, try_spawn_blocking, yield_now,
+    BlockingTask, Builder, Handle, Runtime, TcpListener, TcpStream, gather, now, run, sleep, spawn,
+    spawn_blocking, timeout, try_spawn_blocking, yield_now,
 };
+#[cfg(target_os = "linux")]
 use gather_tests::addresses::HERE;
 #[cfg(target_os = "linux")]
 use gather_tests::alone::alone;

@@ -9,11 +9,15 @@ use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
 use std::iter;
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+#[cfg(unix)]
+use std::path::Path;
+use std::path::PathBuf;
+#[cfg(unix)]
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::channel;
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::{Arc, LazyLock};
+#[cfg(target_os = "linux")]
+use std::sync::{OnceLock, mpsc::channel};
 use std::thread;
 use std::time::{Duration, Instant};
 

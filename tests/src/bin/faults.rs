@@ -4,7 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn};
-use std::io::{IoSlice, Read};
+use std::io::{IoSlice, Read, Write};
 use std::net::Ipv4Addr;
 use std::pin::pin;
 use std::rc::Rc;
@@ -208,8 +208,10 @@ fn goodbyes() {
 fn ready_at_once() {
     show("a byte that is there, read by a loop over timeouts of no time", || {
         run(async {
-            let (reader, writer) = gather::UnixStream::pair().unwrap();
-            writer.write_all(b"x").await.unwrap();
+            let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            let mut writer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            writer.write_all(b"x").unwrap();
+            let reader = TcpStream::from_std(listener.accept().unwrap().0).unwrap();
             let mut polls = 0;
             while timeout(Duration::ZERO, reader.read(&mut [0])).await.is_err() {
                 polls += 1;
