@@ -8,8 +8,10 @@
 //!
 //! 1. Code that is no poll has no budget: destructors, the end of a runtime, wakers of other libraries. What such code
 //!    polls, it polls with an executor of its own or only once, and neither comes back in a later tick.
-//! 2. A leaf that was refused lets the next one pass. So of the futures that share a task (`join!`, `select!`, a timeout and what
-//!    it limits) each gets on, also beside one that spends the whole budget in every poll.
+//! 2. A leaf that was refused lets the next ones pass: 2, then 4, and so on up to [`BUDGET`], then 1.
+//!    So of the futures that share a task (`join!`, `select!`, a timeout and what it limits) each gets
+//!    on, also beside one that spends the whole budget in every poll. (If it were always one, two that
+//!    ask once in each poll could take each other's turn for ever.)
 //! 3. If the waker is not ours, a refusal lets [`BUDGET`] others pass. Such a waker belongs to an executor inside the task
 //!    (`block_on`, `FuturesUnordered`), which polls again in the same poll of the task. It sees a `Pending` now and then, and
 //!    with that it decides itself when to stop.
@@ -35,16 +37,19 @@ pub(crate) struct Budget {
     left: Cell<u32>,
     /// How many leaves pass although none is left, before one is refused.
     passes: Cell<u32>,
+    /// How many leaves of a task of ours pass after the last refusal.
+    most: Cell<u32>,
 }
 
 impl Budget {
     pub(crate) const fn new() -> Budget {
-        Budget { left: Cell::new(UNLIMITED), passes: Cell::new(0) }
+        Budget { left: Cell::new(UNLIMITED), passes: Cell::new(0), most: Cell::new(1) }
     }
 
     pub(crate) fn swap(&self, other: &Budget) {
         self.left.swap(&other.left);
         self.passes.swap(&other.passes);
+        self.most.swap(&other.most);
     }
 
     #[inline]
@@ -94,13 +99,15 @@ pub(crate) fn poll(cx: &Context<'_>) -> Poll<()> {
 #[cold]
 fn poll_spent(local: &Local, waker: &Waker) -> Poll<()> {
     // What an executor has left is not for a task of ours: it gets on by one.
-    let most = if is_foreign(local, waker) { BUDGET } else { 1 };
-    let passes = local.budget.passes.get().min(most);
-    if passes > 0 {
-        local.budget.passes.set(passes - 1);
+    let is_foreign = is_foreign(local, waker);
+    let Budget { passes, most, .. } = &local.budget;
+    let left = passes.get().min(if is_foreign { BUDGET } else { most.get() });
+    if left > 0 {
+        passes.set(left - 1);
         return Poll::Ready(());
     }
-    local.budget.passes.set(most);
+    most.set(if most.get() < BUDGET { 2 * most.get() } else { 1 });
+    passes.set(if is_foreign { BUDGET } else { most.get() });
     waker.wake_by_ref();
     Poll::Pending
 }

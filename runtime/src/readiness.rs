@@ -183,7 +183,7 @@ impl<'a> Wait<'a> {
         let stale = waiting.sides[self.direction as usize].add(Waiter { key, waker });
         drop(waiting);
         self.is_waiting = true;
-        let _ = stale.map(|stale| waker::into_id(stale.waker)); // likewise
+        let _ = stale.map(waker::into_id); // likewise
         Poll::Pending
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Next: [`source`](crate::source), the socket.
 
+use std::collections::BTreeMap;
 use std::mem;
 use std::task::Waker;
 
@@ -10,7 +11,7 @@ use std::task::Waker;
 pub(crate) struct Waiters {
     /// Mostly it is the only one, and needs no memory of its own.
     first: Option<Waiter>,
-    others: Vec<Waiter>,
+    others: BTreeMap<u64, Waker>,
 }
 
 pub(crate) struct Waiter {
@@ -37,40 +38,31 @@ impl Woken {
 }
 
 impl Waiters {
-    /// Returns the waiter with the same key, if there was one.
-    pub(crate) fn add(&mut self, waiter: Waiter) -> Option<Waiter> {
+    /// Returns the waker with the same key, if there was one.
+    pub(crate) fn add(&mut self, waiter: Waiter) -> Option<Waker> {
         match &mut self.first {
-            Some(first) if first.key != waiter.key => {
-                match self.others.iter_mut().find(|other| other.key == waiter.key) {
-                    Some(other) => Some(mem::replace(other, waiter)),
-                    None => {
-                        self.others.push(waiter);
-                        None
-                    }
-                }
-            }
-            first => first.replace(waiter),
+            Some(first) if first.key != waiter.key => self.others.insert(waiter.key, waiter.waker),
+            first => first.replace(waiter).map(|before| before.waker),
         }
     }
 
-    pub(crate) fn remove(&mut self, key: u64) -> Option<Waiter> {
+    pub(crate) fn remove(&mut self, key: u64) -> Option<Waker> {
         if self.first.as_ref().is_some_and(|first| first.key == key) {
-            let next = self.others.pop();
-            return mem::replace(&mut self.first, next);
+            let next = self.others.pop_first().map(|(key, waker)| Waiter { key, waker });
+            return mem::replace(&mut self.first, next).map(|before| before.waker);
         }
-        let index = self.others.iter().position(|other| other.key == key)?;
-        Some(self.others.swap_remove(index))
+        self.others.remove(&key)
     }
 
     /// Takes all of them, for the direction with this number.
     pub(crate) fn wake(&mut self, side: usize, woken: &mut Woken) {
+        let first = self.first.take();
         if self.others.is_empty() {
-            woken.single[side] = self.first.take().map(|waiter| waiter.waker);
+            woken.single[side] = first.map(|waiter| waiter.waker);
             return;
         }
         let mut all = mem::take(&mut self.others);
-        all.extend(self.first.take());
-        all.sort_unstable_by_key(|waiter| waiter.key); // the call that has waited longest comes first
-        woken.several.extend(all.into_iter().map(|waiter| waiter.waker));
+        all.extend(first.map(|first| (first.key, first.waker)));
+        woken.several.extend(all.into_values()); // the call that has waited longest comes first
     }
 }

@@ -563,6 +563,64 @@ fn whatever_shares_a_task_with_a_future_that_spends_the_whole_budget_gets_on() {
 }
 
 #[test]
+fn of_three_futures_that_share_a_task_each_gets_on_however_often_each_asks() {
+    /// Polls all three in one task until the last is ready.
+    async fn beside(
+        spends_all: impl Future<Output = ()>,
+        asks_once: impl Future<Output = ()>,
+        last: impl Future<Output = ()>,
+    ) {
+        let (mut spends_all, mut asks_once, mut last) = (pin!(spends_all), pin!(asks_once), pin!(last));
+        poll_fn(|cx| {
+            assert!(spends_all.as_mut().poll(cx).is_pending() && asks_once.as_mut().poll(cx).is_pending());
+            last.as_mut().poll(cx)
+        })
+        .await;
+    }
+    finishes(|| {
+        run(async {
+            let past = now();
+            sleep(Duration::from_millis(1)).await;
+            let (sender, _receiver) = datagrams().await;
+            let spends_all = || async {
+                loop {
+                    sleep_until(past).await;
+                }
+            };
+            let asks_once: [Pin<Box<dyn Future<Output = ()>>>; 3] = [
+                Box::pin(async {
+                    loop {
+                        spawn(async {}).await.unwrap();
+                    }
+                }),
+                Box::pin(async {
+                    loop {
+                        sleep_until(past).await;
+                        yield_now().await;
+                    }
+                }),
+                Box::pin(async {
+                    loop {
+                        sender.writable().await.unwrap();
+                        yield_now().await;
+                    }
+                }),
+            ];
+            for asks_once in asks_once {
+                // A timer that is over, and then a loop with a leaf in each step.
+                beside(spends_all(), asks_once, async {
+                    sleep(Duration::from_millis(5)).await;
+                    for _ in 0..100 {
+                        sleep_until(past).await;
+                    }
+                })
+                .await;
+            }
+        });
+    });
+}
+
+#[test]
 fn attempts_that_never_wait_are_not_counted() {
     finishes(|| {
         run(async {
