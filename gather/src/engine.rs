@@ -22,11 +22,11 @@ use std::task::{Context, Poll};
 
 use gather_runtime::group::{Group, Polling};
 
-use crate::children::Children;
+use crate::children::{Child, Children};
 use crate::panics::{DropAll, forget_panic, holding};
 use crate::policy::{Kept, Policy};
 
-/// How many children are started, or polled, in a row. A fairly arbitrary number.
+/// How many children are started, or polled, in a row: a fairly arbitrary number.
 const RUN: u32 = 32;
 
 /// The children of a gather: those to come from `I`, those that run (of type `F`), and the outputs (of type `O`) so
@@ -90,7 +90,6 @@ impl<I, F, O> Siblings<I, F, O> {
         self.crew.input.take();
     }
 
-    /// Whether the result was given.
     pub(crate) fn is_over(&self) -> bool {
         self.is_over
     }
@@ -100,7 +99,6 @@ impl<I, F, O> Siblings<I, F, O> {
         (self.crew.kept.started(), self.crew.children.len())
     }
 
-    /// Takes the outputs that were kept.
     pub(crate) fn take_kept(&mut self) -> Kept<O> {
         self.crew.kept.take()
     }
@@ -212,15 +210,15 @@ impl<I: Iterator<Item = F>, F, O> Crew<I, F, O> {
     /// started elsewhere have to learn their new wakers.
     #[cold]
     fn prepare(&mut self, polling: &mut Polling<'_>, first_generation: u8) {
-        self.children.set_first_generation(first_generation);
+        self.children.first_generation = first_generation;
         if self.kept.started() == 0 {
             self.kept.expect(self.input_size());
             return;
         }
-        polling.grow(self.children.end());
-        self.children.for_each(|number, child| {
-            polling.started(number, child.generation, child.index);
-            polling.push(number, child.generation);
+        polling.grow(self.children.end);
+        self.children.for_each(|child| {
+            polling.started(child.number, child.facts.generation, child.facts.index);
+            polling.push(child.number, child.facts.generation);
         });
     }
 
@@ -250,13 +248,10 @@ impl<I: Iterator<Item = F>, F: Future> Crew<I, F, F::Output> {
                 true => self.poll_some(polling, policy)?,
                 false => self.start_some(polling, policy)?,
             };
-            if steps == 0 {
-                idle_runs += 1;
-            } else if polling.budget() == 0 {
+            if steps > 0 && polling.budget() == 0 {
                 return ControlFlow::Continue(true);
-            } else {
-                idle_runs = 0;
             }
+            idle_runs = if steps > 0 { 0 } else { idle_runs + 1 };
         }
         ControlFlow::Continue(false)
     }
@@ -282,10 +277,14 @@ impl<I: Iterator<Item = F>, F: Future> Crew<I, F, F::Output> {
                 self.add_chunk(polling);
             }
             let index = self.kept.start();
-            let number = self.children.insert(index, future);
-            let flow = self.poll_child(number, Some(index), polling, policy);
+            let child = self.children.insert(index, polling.child_span(index), future);
+            let (number, generation) = (child.number, child.facts.generation);
+            let poll = poll_child(child, polling);
             has_budget = polling.spend(1);
-            flow?;
+            match poll {
+                Poll::Pending => polling.started(number, generation, index),
+                Poll::Ready(output) => self.judge(number, index, output, policy)?,
+            }
         }
         ControlFlow::Continue(steps)
     }
@@ -305,43 +304,33 @@ impl<I: Iterator<Item = F>, F: Future> Crew<I, F, F::Output> {
         while has_budget && steps < RUN {
             let Some((number, _)) = polling.next() else { break };
             steps += 1;
-            let flow = self.poll_child(number, None, polling, policy);
-            has_budget = polling.spend(1);
-            flow?;
-            if let Some(left) = &mut self.last_polls {
-                *left = left.saturating_sub(1);
-                if *left == 0 {
-                    return ControlFlow::Break(policy.finish(self.kept.take()));
+            if let Some(child) = self.children.get(number) {
+                let index = child.facts.index;
+                let poll = poll_child(child, polling);
+                has_budget = polling.spend(1);
+                if let Poll::Ready(output) = poll {
+                    polling.ended(number);
+                    self.judge(number, index, output, policy)?;
                 }
+            }
+            self.last_polls = self.last_polls.map(|left| left.saturating_sub(1));
+            if self.last_polls == Some(0) {
+                return ControlFlow::Break(policy.finish(self.kept.take()));
             }
         }
         ControlFlow::Continue(steps)
     }
 
-    /// Polls the child in a slot, if there is one. When it is ready it is dropped, and its output judged. A new child comes
-    /// with its index.
-    fn poll_child<P: Policy<F::Output>>(
+    /// A child is ready: it is dropped, and its output judged.
+    fn judge<P: Policy<F::Output>>(
         &mut self,
         number: u32,
-        new: Option<usize>,
-        polling: &Polling<'_>,
+        index: usize,
+        output: F::Output,
         policy: &mut P,
     ) -> ControlFlow<P::Output> {
-        let Some(child) = self.children.get(number) else { return ControlFlow::Continue(()) };
-        if let Some(index) = new {
-            *child.span = polling.child_span(index);
-        }
-        let (index, generation) = (child.index, child.generation);
-        let poll = child.span.enter(|| polling.with_context(number, generation, |cx| child.future.poll(cx)));
-        if let Poll::Ready(output) = poll {
-            polling.ended(number);
-            let output = holding(output, || self.children.remove(number));
-            return policy.judge(index, output, &mut self.kept);
-        }
-        if new.is_some() {
-            polling.started(number, generation, index);
-        }
-        ControlFlow::Continue(())
+        let output = holding(output, || self.children.remove(number));
+        policy.judge(index, output, &mut self.kept)
     }
 
     /// Asks the policy whether it wants to stop, until it does.
@@ -351,4 +340,10 @@ impl<I: Iterator<Item = F>, F: Future> Crew<I, F, F::Output> {
         }
         self.last_polls.is_some()
     }
+}
+
+/// Polls a child with a waker of its own.
+fn poll_child<F: Future>(child: Child<'_, F>, polling: &Polling<'_>) -> Poll<F::Output> {
+    let Child { number, future, facts } = child;
+    facts.span.enter(|| polling.with_context(number, facts.generation, |cx| future.poll(cx)))
 }

@@ -12,8 +12,7 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use crate::children::drop_child;
-use crate::panics::{DropAll, drop_all, holding};
+use crate::panics::{DropAll, drop_all, drop_child, holding};
 use crate::policy::{Capture, FailFast};
 
 /// What a mode makes of one output: something to keep, or an error that ends the gather.

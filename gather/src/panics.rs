@@ -28,6 +28,12 @@ pub(crate) fn drop_all(values: impl IntoIterator) {
     }
 }
 
+/// Runs `f`, which drops a child of type `F`, without a budget. (Asking first whether that runs anything
+/// saves a tenth of the instructions of a child that is ready.)
+pub(crate) fn drop_child<F>(f: impl FnOnce()) {
+    if mem::needs_drop::<F>() { without_budget(f) } else { f() }
+}
+
 /// Runs a destructor where there is a result, or another panic, that goes first: a panic in it ends here.
 pub(crate) fn forget_panic(f: impl FnOnce()) {
     if let Err(panic) = catch(f) {

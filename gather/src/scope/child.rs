@@ -15,7 +15,7 @@ use std::task::{Context, Poll, Waker, ready};
 use gather_runtime::TaskError;
 use gather_runtime::group::poll_budget;
 
-use super::{Children, discard};
+use super::table::Table;
 use crate::panics::DropAll;
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
@@ -25,7 +25,7 @@ const NO_KEY: usize = usize::MAX;
 
 /// A child. (The body is one as well.)
 pub(super) struct Child<'scope, U, E> {
-    scope: &'scope RefCell<Children<'scope, E>>,
+    table: &'scope Table<'scope, E>,
     /// Its key among the children of the scope.
     key: Cell<usize>,
     /// `None` when it has ended.
@@ -81,15 +81,15 @@ pub(super) trait AnyHandle<U> {
     fn result(&self) -> &ChildResult<U>;
 }
 
-impl<'scope, U, E> Child<'scope, U, E> {
+impl<'scope, U: 'scope, E> Child<'scope, U, E> {
     pub(super) fn new(
-        scope: &'scope RefCell<Children<'scope, E>>,
+        table: &'scope Table<'scope, E>,
         name: Option<Box<str>>,
         future: impl Future<Output = Result<U, E>> + 'scope,
     ) -> Rc<Self> {
         let (stage, output) = (Cell::new(Stage::Running), RefCell::new(DropAll(None)));
         Rc::new(Child {
-            scope,
+            table,
             key: Cell::new(NO_KEY),
             future: RefCell::new(Some(Box::pin(future))),
             waker: Cell::new(None),
@@ -106,9 +106,21 @@ impl<'scope, U, E> Child<'scope, U, E> {
         self.result.output.borrow_mut().take()
     }
 
+    pub(super) fn cancel(self: Rc<Self>) {
+        if self.result.stage.get() != Stage::Running || self.is_cancelled.replace(true) {
+            return;
+        }
+        if self.future.try_borrow().is_err() {
+            return; // it is being polled
+        }
+        self.settle_cancelled();
+        self.waker.take().into_iter().for_each(Waker::wake);
+        self.table.discard(self.clone());
+    }
+
     /// Leaves the children of the scope, and tells the handle that there will be no output (if there is none).
     pub(super) fn settle_cancelled(&self) {
-        let in_scope = self.scope.borrow_mut().all.try_remove(self.key.replace(NO_KEY));
+        let in_scope = self.table.remove(self.key.replace(NO_KEY));
         self.result.settle(Stage::Cancelled);
         drop(in_scope); // the cell is still shared with the caller
     }
@@ -132,15 +144,7 @@ impl<'scope, U: 'scope, E> AnyChild<E> for Child<'scope, U, E> {
     }
 
     fn cancel(self: Rc<Self>) {
-        if self.result.stage.get() != Stage::Running || self.is_cancelled.replace(true) {
-            return;
-        }
-        if self.future.try_borrow().is_err() {
-            return; // it is being polled
-        }
-        self.settle_cancelled();
-        self.waker.take().into_iter().for_each(Waker::wake);
-        discard(self.scope, [self.clone() as Rc<_>]);
+        Child::cancel(self);
     }
 
     fn end(&self) {
@@ -156,28 +160,11 @@ impl<'scope, U: 'scope, E> AnyChild<E> for Child<'scope, U, E> {
 
 impl<'scope, U: 'scope, E> AnyHandle<U> for Child<'scope, U, E> {
     fn cancel(self: Rc<Self>) {
-        AnyChild::cancel(self);
+        Child::cancel(self);
     }
 
     fn result(&self) -> &ChildResult<U> {
         &self.result
-    }
-}
-
-/// What the engine has of a child, and what ends it.
-pub(super) struct Polled<'scope, E>(pub(super) Rc<dyn AnyChild<E> + 'scope>);
-
-impl<E> Future for Polled<'_, E> {
-    type Output = Result<(), E>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), E>> {
-        self.0.poll(cx)
-    }
-}
-
-impl<E> Drop for Polled<'_, E> {
-    fn drop(&mut self) {
-        self.0.end();
     }
 }
 

@@ -14,27 +14,24 @@
 //! compiler need not fear its destructor, and [`Running`] comes after it and drops the children in its place.
 //! All this is checked by the compiler: there is no unsafe code in it.
 //!
-//! Next: [`child`].
+//! Next: [`table`].
 
 mod child;
+mod table;
 
-use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
-use std::mem::{ManuallyDrop, forget, replace, take};
+use std::mem::ManuallyDrop;
 use std::ops::{AsyncFnOnce, ControlFlow};
 use std::panic::Location;
-use std::rc::Rc;
-
-use slab::Slab;
 
 use crate::engine::Siblings;
 use crate::panics::{drop_all, holding};
 use crate::policy::{Kept, Policy};
+use child::Child;
 pub use child::ScopedTask;
-use child::{AnyChild, Child, Polled};
+use table::{NewChildren, Polled, Table};
 
 /// Runs a body that may start children while it runs, and ends when the body and every child have ended.
 ///
@@ -136,13 +133,13 @@ where
     B: for<'scope> AsyncFnOnce(&'scope Scope<'scope, 'env, E>) -> Result<T, E>,
 {
     // In this order, so that what is borrowed by the next goes after it.
-    let scope = ManuallyDrop::new(Scope { children: RefCell::default(), environment: PhantomData });
+    let scope = ManuallyDrop::new(Scope { table: Table::new(), environment: PhantomData });
     let scope: &Scope<'_, 'env, E> = &scope;
-    let mut siblings = Siblings::new(NewChildren(&scope.children), "scope");
+    let mut siblings = Siblings::new(NewChildren(&scope.table), "scope");
     siblings.group.set_place(place);
-    let mut running = Running { children: &scope.children, siblings };
-    let body = Child::new(&scope.children, None, body(scope));
-    scope.children.borrow_mut().new.push_back(body.clone());
+    let mut running = Running { table: &scope.table, siblings };
+    let body = Child::new(&scope.table, None, body(scope));
+    scope.table.add_body(body.clone());
     let result = poll_fn(|cx| running.siblings.advance(&mut UntilError, cx)).await;
     holding(result, || running.end())?;
     Ok(body.take_output().expect("the body has ended"))
@@ -180,7 +177,7 @@ where
 /// assert_eq!(sum.get(), 120);
 /// ```
 pub struct Scope<'scope, 'env: 'scope, E: 'env> {
-    children: RefCell<Children<'scope, E>>,
+    table: Table<'scope, E>,
     /// Invariant: for a body that works with any `'scope`, there must be no other lifetime than the caller's `'env`.
     environment: PhantomData<&'env mut &'env ()>,
 }
@@ -214,15 +211,10 @@ impl<'scope, E> Scope<'scope, '_, E> {
         F: Future<Output = Result<U, E>> + 'scope,
         U: 'scope,
     {
-        let child = Child::new(&self.children, name, future);
-        let mut children = self.children.borrow_mut();
-        if children.is_over {
-            drop(children);
-            child.settle_cancelled();
-            discard(&self.children, [child.clone() as Rc<_>]);
-        } else {
-            child.set_key(children.all.insert(child.clone()));
-            children.new.push_back(child.clone());
+        let child = Child::new(&self.table, name, future);
+        match self.table.add(child.clone()) {
+            Some(key) => child.set_key(key),
+            None => child.clone().cancel(),
         }
         ScopedTask::new(child)
     }
@@ -233,13 +225,12 @@ impl<'scope, E> Scope<'scope, '_, E> {
     /// It ends neither the scope nor the body, which go on and may spawn again. If a destructor panics, the panic goes on
     /// when all have run.
     pub fn cancel(&self) {
-        let all: Vec<_> = self.children.borrow().all.iter().map(|(_, child)| child.clone()).collect();
-        drop_all(all.into_iter().map(|child| child.cancel()));
+        drop_all(self.table.all().into_iter().map(|child| child.cancel()));
     }
 
     /// How many children have not ended. The body does not count.
     pub fn len(&self) -> usize {
-        self.children.borrow().all.len()
+        self.table.len()
     }
 
     /// Whether every child has ended.
@@ -250,77 +241,9 @@ impl<'scope, E> Scope<'scope, '_, E> {
 
 impl<E> fmt::Debug for Scope<'_, '_, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let children = self.children.borrow();
-        let named: Vec<_> = children.all.iter().filter_map(|(_, child)| child.name()).collect();
+        let children = self.table.all();
+        let named: Vec<_> = children.iter().filter_map(|child| child.name()).collect();
         f.debug_struct("Scope").field("len", &self.len()).field("named", &named).finish()
-    }
-}
-
-/// The children of a scope.
-struct Children<'scope, E> {
-    /// Those that have not ended, but for the body.
-    all: Slab<Rc<dyn AnyChild<E> + 'scope>>,
-    /// Those that the engine does not know yet.
-    new: VecDeque<Rc<dyn AnyChild<E> + 'scope>>,
-    /// Those that are to be dropped.
-    discarded: VecDeque<Rc<dyn AnyChild<E> + 'scope>>,
-    /// Whether they are being dropped.
-    is_discarding: bool,
-    /// No more children are taken.
-    is_over: bool,
-}
-
-impl<E> Default for Children<'_, E> {
-    fn default() -> Self {
-        let (new, discarded) = (VecDeque::new(), VecDeque::new());
-        Children { all: Slab::new(), new, discarded, is_discarding: false, is_over: false }
-    }
-}
-
-/// A destructor that spawns into an ending scope a future with the same destructor would go on for ever. After this many it
-/// is stopped, and what is left is leaked, as in the runtime.
-const MOST_IN_A_ROW: usize = 1 << 24;
-
-/// Drops children, one after the other: destructors may cancel others, and spawn, and that costs no stack. If a caller is
-/// doing that, it drops them.
-fn discard<'scope, E>(
-    children: &RefCell<Children<'scope, E>>,
-    more: impl IntoIterator<Item = Rc<dyn AnyChild<E> + 'scope>>,
-) {
-    let mut state = children.borrow_mut();
-    state.discarded.extend(more);
-    if replace(&mut state.is_discarding, true) {
-        return;
-    }
-    let mut left = state.discarded.len().saturating_add(MOST_IN_A_ROW);
-    drop(state);
-    let next = || {
-        let mut state = children.borrow_mut();
-        match left {
-            0 => forget(take(&mut state.discarded)),
-            _ => left -= 1,
-        }
-        let next = state.discarded.pop_front();
-        state.is_discarding = next.is_some();
-        next
-    };
-    drop_all(std::iter::from_fn(next).map(|child| child.end()));
-}
-
-/// The input of the engine: children as they come. There may be one although there was none before.
-struct NewChildren<'scope, E>(&'scope RefCell<Children<'scope, E>>);
-
-impl<'scope, E> Iterator for NewChildren<'scope, E> {
-    type Item = Polled<'scope, E>;
-
-    fn next(&mut self) -> Option<Polled<'scope, E>> {
-        self.0.borrow_mut().new.pop_front().map(Polled)
-    }
-}
-
-impl<E> Drop for NewChildren<'_, E> {
-    fn drop(&mut self) {
-        drop_all(self);
     }
 }
 
@@ -349,22 +272,16 @@ impl<E> Policy<Result<(), E>> for UntilError {
 
 /// The children while they run. It drops them when the scope ends, panics or is dropped.
 struct Running<'scope, E> {
-    children: &'scope RefCell<Children<'scope, E>>,
+    table: &'scope Table<'scope, E>,
     siblings: Siblings<NewChildren<'scope, E>, Polled<'scope, E>, Result<(), E>>,
 }
 
 impl<E> Running<'_, E> {
     /// Drops every child that is left, and takes no more.
     fn end(&mut self) {
-        let all = {
-            let mut children = self.children.borrow_mut();
-            children.is_over = true;
-            take(&mut children.all)
-        };
+        self.table.close();
         self.siblings.release();
-        drop(all); // nothing but their cells
-        // Nothing runs the destructor of the scope, so its memory is given back here.
-        self.children.replace(Children { is_over: true, ..Children::default() });
+        self.table.free();
     }
 }
 
