@@ -16,7 +16,7 @@ use std::task::{Context, Poll};
 use gather_runtime::group::Group;
 use pin_project_lite::pin_project;
 
-pub use crate::nested::{Flatten, Last, Link, List};
+pub use crate::nested::{Flatten, Link, List};
 use crate::panics::forget_panic;
 use crate::policy::{Capture, FailFast};
 
@@ -61,14 +61,14 @@ macro_rules! gather {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __gather_list {
-    ($last:expr) => { $crate::list::Last::new($last) };
-    ($first:expr, $($rest:expr),+) => { $crate::list::Link::new($first, $crate::__gather_list!($($rest),+)) };
+    () => { () };
+    ($first:expr $(, $rest:expr)*) => { $crate::list::Link::new($first, $crate::__gather_list!($($rest),*)) };
 }
 
 pin_project! {
     /// The future of [`gather!`](crate::gather!).
     #[must_use = "a gather does nothing unless it is awaited"]
-    pub struct GatherList<L, M> {
+    pub struct GatherList<L, M, E> {
         // `None` when the result was given.
         #[pin]
         list: Option<L>,
@@ -78,23 +78,23 @@ pin_project! {
         running: u32,
         // What the wakers of the children carry.
         generation: u8,
-        mode: PhantomData<M>,
+        mode: PhantomData<(M, E)>,
     }
 }
 
 /// `gather!(..)`
 #[track_caller]
-pub fn fail_fast<L: List<FailFast>>(list: L) -> GatherList<L, FailFast> {
+pub fn fail_fast<L: List<FailFast, E>, E>(list: L) -> GatherList<L, FailFast, E> {
     GatherList::new(list)
 }
 
 /// `gather!(capture; ..)`
 #[track_caller]
-pub fn capture<L: List<Capture>>(list: L) -> GatherList<L, Capture> {
+pub fn capture<L: List<Capture, Infallible>>(list: L) -> GatherList<L, Capture, Infallible> {
     GatherList::new(list)
 }
 
-impl<L: List<M>, M> GatherList<L, M> {
+impl<L: List<M, E>, M, E> GatherList<L, M, E> {
     #[track_caller]
     fn new(list: L) -> Self {
         let group = Group::new("gather!");
@@ -102,7 +102,7 @@ impl<L: List<M>, M> GatherList<L, M> {
     }
 
     /// Polls the children that were woken. When the result is there, every child is gone.
-    fn poll_result(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<L::Kept, L::Error>> {
+    fn poll_result(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<L::Kept, E>> {
         let mut this = self.project();
         let list = this.list.as_mut().as_pin_mut();
         let list = list.expect("a gather was polled after it had given its result");
@@ -117,13 +117,13 @@ impl<L: List<M>, M> GatherList<L, M> {
     }
 }
 
-fn advance<L: List<M>, M>(
+fn advance<L: List<M, E>, M, E>(
     mut list: Pin<&mut L>,
     group: &mut Group,
     running: &mut u32,
     generation: &mut u8,
     cx: &mut Context<'_>,
-) -> Poll<Result<L::Kept, L::Error>> {
+) -> Poll<Result<L::Kept, E>> {
     group.poll(cx, |polling, first_generation| {
         let mut in_order = 0..0;
         if let Some(first_generation) = first_generation {
@@ -154,27 +154,25 @@ fn advance<L: List<M>, M>(
     })
 }
 
-impl<L> Future for GatherList<L, FailFast>
+impl<L, E> Future for GatherList<L, FailFast, E>
 where
-    L: List<FailFast, Kept: Flatten>,
+    L: List<FailFast, E, Kept: Flatten>,
 {
-    type Output = Result<<L::Kept as Flatten>::Flat, L::Error>;
+    type Output = Result<<L::Kept as Flatten>::Flat, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.poll_result(cx).map_ok(Flatten::flatten)
     }
 }
 
-impl<L> Future for GatherList<L, Capture>
+impl<L> Future for GatherList<L, Capture, Infallible>
 where
-    L: List<Capture, Kept: Flatten, Error = Infallible>,
+    L: List<Capture, Infallible, Kept: Flatten>,
 {
     type Output = <L::Kept as Flatten>::Flat;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.poll_result(cx).map(|result| match result {
-            Ok(kept) => kept.flatten(),
-            Err(never) => match never {},
-        })
+        let Poll::Ready(Ok(kept)) = self.poll_result(cx) else { return Poll::Pending };
+        Poll::Ready(kept.flatten())
     }
 }

@@ -1,4 +1,4 @@
-//! A list of children that is nested in its type: `Link<A, Link<B, Last<C>>>`.
+//! A list of children that is nested in its type: `Link<A, Link<B, ()>>`.
 //!
 //! The compiler flattens it: a child is found by its number in a chain of comparisons that it makes a jump of. The outputs
 //! come nested, too, and [`Flatten`] makes a plain tuple of them.
@@ -64,10 +64,6 @@ pin_project! {
 }
 
 impl<F: Future, K> Child<F, K> {
-    fn new(future: impl IntoFuture<IntoFuture = F>) -> Self {
-        Child { future: Some(future.into_future()), kept: DropAll(None) }
-    }
-
     /// Polls the child; `None` if it has finished before.
     fn poll<M>(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Option<Poll<Result<(), M::Error>>>
     where
@@ -89,20 +85,15 @@ impl<F: Future, K> Child<F, K> {
     }
 }
 
-/// Children, one after the other.
-pub trait List<M> {
+/// Children, one after the other, in mode `M` and with errors of type `E`. The end of a list is `()`.
+pub trait List<M, E> {
     /// What is kept of their outputs, nested as the list is.
     type Kept;
-    type Error;
     /// How many they are.
     const COUNT: u32;
 
     /// Polls the child with this number; `None` if it has finished before, or never was.
-    fn poll_child(
-        self: Pin<&mut Self>,
-        child: u32,
-        cx: &mut Context<'_>,
-    ) -> Option<Poll<Result<(), Self::Error>>>;
+    fn poll_child(self: Pin<&mut Self>, child: u32, cx: &mut Context<'_>) -> Option<Poll<Result<(), E>>>;
     /// What was kept. Every child must have finished.
     fn take(self: Pin<&mut Self>) -> Self::Kept;
 }
@@ -117,41 +108,22 @@ pin_project! {
     }
 }
 
-pin_project! {
-    /// The last child.
-    pub struct Last<F, K> {
-        #[pin]
-        child: Child<F, K>,
-    }
-}
-
 impl<F: Future, K, R> Link<F, K, R> {
     pub fn new(future: impl IntoFuture<IntoFuture = F>, rest: R) -> Self {
-        Link { child: Child::new(future), rest }
+        Link { child: Child { future: Some(future.into_future()), kept: DropAll(None) }, rest }
     }
 }
 
-impl<F: Future, K> Last<F, K> {
-    pub fn new(future: impl IntoFuture<IntoFuture = F>) -> Self {
-        Last { child: Child::new(future) }
-    }
-}
-
-impl<M, F, K, R> List<M> for Link<F, K, R>
+impl<M, E, F, K, R> List<M, E> for Link<F, K, R>
 where
     F: Future,
-    R: List<M>,
-    M: Judge<F::Output, Kept = K, Error = R::Error>,
+    R: List<M, E>,
+    M: Judge<F::Output, Kept = K, Error = E>,
 {
     type Kept = (K, R::Kept);
-    type Error = R::Error;
     const COUNT: u32 = 1 + R::COUNT;
 
-    fn poll_child(
-        self: Pin<&mut Self>,
-        child: u32,
-        cx: &mut Context<'_>,
-    ) -> Option<Poll<Result<(), Self::Error>>> {
+    fn poll_child(self: Pin<&mut Self>, child: u32, cx: &mut Context<'_>) -> Option<Poll<Result<(), E>>> {
         match child {
             0 => self.project().child.poll::<M>(cx),
             _ => self.project().rest.poll_child(child - 1, cx),
@@ -164,26 +136,15 @@ where
     }
 }
 
-impl<M, F, K> List<M> for Last<F, K>
-where
-    F: Future,
-    M: Judge<F::Output, Kept = K>,
-{
-    type Kept = (K, ());
-    type Error = M::Error;
-    const COUNT: u32 = 1;
+impl<M, E> List<M, E> for () {
+    type Kept = ();
+    const COUNT: u32 = 0;
 
-    fn poll_child(
-        self: Pin<&mut Self>,
-        child: u32,
-        cx: &mut Context<'_>,
-    ) -> Option<Poll<Result<(), Self::Error>>> {
-        if child == 0 { self.project().child.poll::<M>(cx) } else { None }
+    fn poll_child(self: Pin<&mut Self>, _: u32, _: &mut Context<'_>) -> Option<Poll<Result<(), E>>> {
+        None
     }
 
-    fn take(self: Pin<&mut Self>) -> Self::Kept {
-        (self.project().child.take(), ())
-    }
+    fn take(self: Pin<&mut Self>) {}
 }
 
 /// From `(a, (b, (c, ())))` to `(a, b, c)`.

@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use gather_runtime::group::without_budget;
-use gather_runtime::{Sleep, Task, TaskError, YieldNow, sleep, yield_now};
+use gather_runtime::{Task, TaskError, sleep, yield_now};
 
 use crate::engine::Siblings;
 use crate::panics::DropAll;
@@ -60,7 +60,7 @@ use crate::policy::{Kept, Policy};
 pub fn wait<T>(tasks: impl IntoIterator<Item = Task<T>>) -> Wait<T> {
     let tasks: Vec<_> = tasks.into_iter().collect();
     let siblings = Siblings::new(DropAll(tasks.into_iter()), "wait");
-    Wait { siblings, until: Until(|_| false), duration: None, sleep: None, last_turn: None }
+    Wait { siblings, until: Until(|_| false), time: None }
 }
 
 /// What [`wait()`] gives. Both lists are in the order of the input, and together they have every task once.
@@ -81,12 +81,8 @@ type Tasks<T> = DropAll<std::vec::IntoIter<Task<T>>>;
 pub struct Wait<T, U = fn(&Result<T, TaskError>) -> bool> {
     siblings: Siblings<Tasks<T>, Task<T>, Result<T, TaskError>>,
     until: Until<U>,
-    /// How long it may take.
-    duration: Option<Duration>,
-    /// Set at the first poll, if that is not also the last.
-    sleep: Option<Sleep>,
-    /// Set when the time is over.
-    last_turn: Option<YieldNow>,
+    /// Ready when the time is over, and the tasks that were woken at that moment have had their turn.
+    time: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
 }
 
 /// The mode of a wait: every result is kept, and one for which this is true ends it.
@@ -133,8 +129,7 @@ impl<T> Wait<T> {
     /// });
     /// ```
     pub fn until<U: FnMut(&Result<T, TaskError>) -> bool>(self, is_enough: U) -> Wait<T, U> {
-        let Wait { siblings, duration, sleep, last_turn, .. } = self;
-        Wait { siblings, until: Until(is_enough), duration, sleep, last_turn }
+        Wait { siblings: self.siblings, until: Until(is_enough), time: self.time }
     }
 }
 
@@ -153,7 +148,10 @@ impl<T, U> Wait<T, U> {
     /// });
     /// ```
     pub fn within(mut self, duration: Duration) -> Wait<T, U> {
-        self.duration = Some(duration);
+        self.time = Some(Box::pin(async move {
+            sleep(duration).await;
+            yield_now().await;
+        }));
         self
     }
 }
@@ -162,19 +160,20 @@ impl<T: 'static, U: FnMut(&Result<T, TaskError>) -> bool> Future for Wait<T, U> 
     type Output = Waited<T>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Waited<T>> {
-        let Wait { siblings, until, .. } = &mut *self;
+        let Wait { siblings, until, time } = &mut *self;
         assert!(!siblings.is_over(), "a wait was polled after it had given its result");
         if siblings.counts().0 == 0 && siblings.size_hint().0 == 0 {
             return Poll::Ready(self.take_apart(Kept::new())); // without tasks it needs no runtime
         }
-        let results = match siblings.advance(until, cx) {
-            Poll::Ready(results) => results,
-            Poll::Pending => {
-                ready!(self.poll_time(cx));
-                self.siblings.take_kept()
+        let results = match (siblings.advance(until, cx), time) {
+            (Poll::Ready(results), _) => results,
+            (Poll::Pending, None) => return Poll::Pending,
+            (Poll::Pending, Some(time)) => {
+                ready!(without_budget(|| time.as_mut().poll(cx))); // also when the tasks have spent it
+                siblings.take_kept()
             }
         };
-        self.sleep = None;
+        self.time = None;
         Poll::Ready(self.take_apart(results))
     }
 }
@@ -194,16 +193,6 @@ impl<O, U: FnMut(&O) -> bool> Policy<O> for Until<U> {
 }
 
 impl<T: 'static, U> Wait<T, U> {
-    /// Whether the time is over, and the tasks that were woken at that moment have had their turn.
-    fn poll_time(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(duration) = self.duration else { return Poll::Pending };
-        if self.last_turn.is_none() {
-            let sleep = self.sleep.get_or_insert_with(|| sleep(duration));
-            ready!(without_budget(|| Pin::new(sleep).poll(cx))); // also when the tasks have spent it
-        }
-        Pin::new(self.last_turn.get_or_insert_with(yield_now)).poll(cx)
-    }
-
     /// What is done, and what is not.
     fn take_apart(&mut self, results: Kept<Result<T, TaskError>>) -> Waited<T> {
         let results = results.into_options().into_iter().enumerate();
