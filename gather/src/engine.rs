@@ -313,10 +313,10 @@ impl<I: Iterator<Item = F>, F: Future> Crew<I, F, F::Output> {
                     self.judge(number, index, output, policy)?;
                 }
             }
-            self.last_polls = self.last_polls.map(|left| left.saturating_sub(1));
-            if self.last_polls == Some(0) {
-                return ControlFlow::Break(policy.finish(self.kept.take()));
-            }
+        }
+        self.last_polls = self.last_polls.map(|left| left.saturating_sub(steps as usize));
+        if self.last_polls == Some(0) {
+            return ControlFlow::Break(policy.finish(self.kept.take()));
         }
         ControlFlow::Continue(steps)
     }
