@@ -6,216 +6,224 @@
 //!   chunk 2   │                128 slots                │
 //! ```
 //!
-//! A future may not move once it was polled. A `Vec` moves its elements when it grows, so slots are in chunks: a
-//! new chunk leaves the others where they are. A slot is used again when its child is gone, the last one first, so
-//! a gather of a million futures that are ready at once uses one slot, over and over, in the cache.
+//! A future may not move once it was polled. A `Vec` moves its elements when it grows, so slots are in
+//! chunks: a new chunk leaves the others where they are. A slot is used again when its child is gone, the
+//! last one first. So a gather of a million futures that are ready at once uses one slot, in the cache.
 //!
 //! This file has all of the crate's unsafe code: one block, which says that a slot does not move.
 //!
-//! Next: [`places`](crate::places), how they are numbered.
+//! Next: [`panics`](crate::panics).
 
 #![allow(unsafe_code)]
 
+use std::mem;
 use std::pin::Pin;
 
-use gather_runtime::group::{Span, next_generation};
+use gather_runtime::group::{MAX_CHILDREN, Span, next_generation};
 
-use crate::panics::{FirstPanic, drop_child};
-use crate::places::{FIRST_CHUNK, Facts, Place, chunk_begin, chunk_end, place};
+use crate::panics::{drop_all, drop_child};
 
 /// No free slot.
-const NONE: u32 = u32::MAX;
+const NONE: usize = usize::MAX;
 
-/// The children of one gather.
-pub(crate) struct Children<F> {
-    /// Each has the capacity that the picture says, from the start, and never grows beyond it.
-    first: Vec<Slot<F>>,
-    /// The chunks after the first, which is by itself because a small gather has no other, and needs no list of one.
-    others: Vec<Vec<Slot<F>>>,
-    /// The slots that were taken at least once.
-    pub(crate) opened: u32,
-    /// Where the last chunk ends. (A `Vec` may have more capacity than it was asked for: that is not used.)
-    pub(crate) end: u32,
-    /// The first slot of the list of free ones.
-    free: u32,
-    /// How many slots have a child.
-    alive: usize,
-    /// What the children count their generations from.
-    first_generation: u8,
+/// The slots of chunk 0.
+const FIRST_CHUNK: u32 = 32;
+
+/// The number of the first slot of a chunk.
+fn chunk_begin(chunk: usize) -> u32 {
+    (FIRST_CHUNK << chunk) - FIRST_CHUNK
 }
 
-/// The futures are in chunks on the heap, which do not move with this.
-impl<F> Unpin for Children<F> {}
+/// The number after the last slot of a chunk. The last chunk ends at the limit, and one after it would end
+/// above that.
+fn chunk_end(chunk: usize) -> u32 {
+    let end = chunk_begin(chunk + 1);
+    if chunk_begin(chunk) < MAX_CHILDREN { end.min(MAX_CHILDREN) } else { end }
+}
+
+/// The chunk of a slot, and its offset there.
+fn place(number: u32) -> (usize, usize) {
+    let shifted = u64::from(number) + u64::from(FIRST_CHUNK);
+    let power = shifted.ilog2();
+    ((power - FIRST_CHUNK.ilog2()) as usize, (shifted ^ (1 << power)) as usize)
+}
+
+/// The slots. Each chunk has the capacity that the picture says, from the start, and never grows beyond it.
+struct Chunks<F> {
+    first: Vec<Slot<F>>,
+    /// The chunks after the first, which is by itself so that a small gather needs no list of chunks.
+    others: Vec<Vec<Slot<F>>>,
+}
 
 /// A place for a child.
 struct Slot<F> {
     /// The child.
     future: Option<F>,
-    /// What is known of it.
     facts: Facts,
-    /// Open while there is a child, and entered while it is polled.
-    span: Span,
 }
 
-/// A slot, found: with a child in it, or free.
-pub(crate) struct Found<'a, F> {
-    /// The slot's number.
-    pub(crate) number: u32,
-    /// The child, where it will stay.
-    future: Pin<&'a mut Option<F>>,
-    facts: &'a mut Facts,
-    pub(crate) span: &'a mut Span,
-    /// The first slot of the list of free ones.
-    free: &'a mut u32,
-    /// How many slots have a child.
-    alive: &'a mut usize,
-}
-
-impl<F> Found<'_, F> {
-    /// The child, and its span.
-    #[inline]
-    pub(crate) fn future(&mut self) -> Option<(Pin<&mut F>, &Span)> {
-        Some((self.future.as_mut().as_pin_mut()?, self.span))
-    }
-
-    #[inline]
-    pub(crate) fn index(&self) -> usize {
-        self.facts.index()
-    }
-
+/// What is known of a child.
+pub(crate) struct Facts {
+    /// Its index in the input; in a free slot, the number of the next free one.
+    pub(crate) index: usize,
     /// Which of the children that had this slot it is.
-    #[inline]
-    pub(crate) fn generation(&self) -> u8 {
-        self.facts.generation()
+    pub(crate) generation: u8,
+    /// Open while there is a child, and entered while it is polled.
+    pub(crate) span: Span,
+}
+
+impl<F> Chunks<F> {
+    /// Adds a slot to the last chunk.
+    fn open(&mut self, number: u32, facts: Facts) {
+        let (chunk, offset) = place(number);
+        let chunk = if chunk == 0 { &mut self.first } else { &mut self.others[chunk - 1] };
+        // A push beyond the capacity would move the chunk, and the children in it.
+        assert!(chunk.len() == offset && offset < chunk.capacity(), "no chunk is ever grown");
+        chunk.push(Slot { future: None, facts });
     }
 
-    /// Drops the child, which must be there, and frees the slot.
-    #[inline]
-    pub(crate) fn finish(mut self) {
-        debug_assert!(self.future.is_some(), "a free slot is not freed again");
-        drop_child::<F>(|| self.future.set(None));
-        *self.span = Span::NONE;
-        let next_free = std::mem::replace(self.free, self.number) as usize;
-        *self.facts = Facts::new(next_free, next_generation(self.facts.generation()));
-        *self.alive -= 1;
+    /// Finds a slot by its number; `None` if it was never opened.
+    fn slot(&mut self, number: u32) -> Option<(Pin<&mut Option<F>>, &mut Facts)> {
+        let slot = if number < FIRST_CHUNK {
+            self.first.get_mut(number as usize)?
+        } else {
+            let (chunk, offset) = place(number);
+            self.others.get_mut(chunk - 1)?.get_mut(offset)?
+        };
+        // SAFETY: the future does not move from here until it is dropped in place.
+        // 1. It is in the buffer of a chunk, which is neither grown (`open` asserts that there is capacity) nor
+        //    shrunk, truncated or sorted; `others` may grow, and then moves the chunks' pointers, not their buffers.
+        // 2. This is the only way to the future of a slot that is in a chunk, for this file too: what puts a future
+        //    in or drops it goes through this pin. (`take_all` moves futures that are `Unpin`.)
+        // 3. It is dropped in place, by `Pin::set` or with its chunk, before the memory is given back. If the
+        //    chunks are leaked, so are the futures.
+        // 4. `Children` is `Unpin` by a safe implementation: moving it moves no buffer.
+        // Attacked by the tests below and by `tests/tests/pinning.rs`.
+        Some((unsafe { Pin::new_unchecked(&mut slot.future) }, &mut slot.facts))
     }
+}
+
+/// The children of one gather.
+pub(crate) struct Children<F> {
+    chunks: Chunks<F>,
+    /// The number after the last slot that was taken at least once.
+    opened: u32,
+    /// The number after the last slot of the last chunk.
+    pub(crate) end: u32,
+    /// The first slot of the list of free ones.
+    free: usize,
+    /// How many slots have a child.
+    alive: usize,
+    /// What the children count their generations from.
+    pub(crate) first_generation: u8,
+}
+
+/// The futures are in chunks on the heap, which do not move with this.
+impl<F> Unpin for Children<F> {}
+
+/// A child in its slot.
+pub(crate) struct Child<'a, F> {
+    /// The number of the slot.
+    pub(crate) number: u32,
+    pub(crate) future: Pin<&'a mut F>,
+    pub(crate) facts: &'a Facts,
 }
 
 impl<F> Children<F> {
     pub(crate) const fn new() -> Children<F> {
-        let first = Vec::new();
-        let others = Vec::new();
-        Children { first, others, opened: 0, end: 0, free: NONE, alive: 0, first_generation: 1 }
+        let chunks = Chunks { first: Vec::new(), others: Vec::new() };
+        Children { chunks, opened: 0, end: 0, free: NONE, alive: 0, first_generation: 1 }
     }
 
-    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.alive
     }
 
-    /// How many chunks there are.
-    fn chunks(&self) -> usize {
-        usize::from(self.end > 0) + self.others.len()
-    }
-
-    pub(crate) fn set_first_generation(&mut self, generation: u8) {
-        self.first_generation = generation;
-    }
-
     /// Whether the next child needs a new chunk.
-    #[inline]
     pub(crate) fn is_full(&self) -> bool {
         self.free == NONE && self.opened == self.end
     }
 
+    /// How many chunks there are.
+    fn count(&self) -> usize {
+        usize::from(self.end > 0) + self.chunks.others.len()
+    }
+
     /// Where the next chunk ends: the first sooner if at most `most` children are expected at once.
     pub(crate) fn next_end(&self, most: usize) -> u32 {
-        match self.chunks() {
+        match self.count() {
             0 => FIRST_CHUNK.min(u32::try_from(most).unwrap_or(FIRST_CHUNK)).max(1),
             chunk => chunk_end(chunk),
         }
     }
 
     /// Makes a new chunk, up to there.
-    #[cold]
     pub(crate) fn add_chunk(&mut self, end: u32) {
-        self.opened = chunk_begin(self.chunks());
+        self.opened = chunk_begin(self.count());
         let chunk = Vec::with_capacity((end - self.opened) as usize);
-        match self.chunks() {
-            0 => self.first = chunk,
-            _ => self.others.push(chunk),
+        match self.count() {
+            0 => self.chunks.first = chunk,
+            _ => self.chunks.others.push(chunk),
         }
         self.end = end;
     }
 
     /// Puts a child into a free slot. Call it only if the children are not full.
-    #[inline]
-    pub(crate) fn insert(&mut self, index: usize, future: F) -> Found<'_, F> {
+    pub(crate) fn insert(&mut self, index: usize, span: Span, future: F) -> Child<'_, F> {
         if self.free == NONE {
-            self.open_slot();
+            let facts = Facts { index: NONE, generation: self.first_generation, span: Span::NONE };
+            self.chunks.open(self.opened, facts);
+            self.free = self.opened as usize;
+            self.opened += 1;
         }
-        let number = self.free;
-        let mut slot = self.find(number).expect("a free slot was opened");
-        // It is `None` now: this drops nothing.
-        slot.future.set(Some(future));
-        *slot.free = slot.facts.index() as u32;
-        *slot.facts = Facts::new(index, slot.facts.generation());
-        *slot.alive += 1;
-        slot
+        let number = self.free as u32;
+        let (mut slot, facts) = self.chunks.slot(number).expect("a free slot was opened");
+        slot.set(Some(future)); // it is `None` now: this drops nothing
+        self.free = mem::replace(&mut facts.index, index);
+        facts.span = span;
+        self.alive += 1;
+        Child { number, future: slot.as_pin_mut().expect("it was just put there"), facts }
     }
 
-    /// Puts the next slot of the last chunk into the list of free ones.
-    #[cold]
-    fn open_slot(&mut self) {
-        let number = self.opened;
-        let facts = Facts::new(self.free as usize, self.first_generation);
-        let (chunk, offset) = match place(number) {
-            Place::First(offset) => (&mut self.first, offset),
-            Place::Other(chunk, offset) => (&mut self.others[chunk], offset),
-        };
-        // A push beyond the capacity would move the chunk, and the children in it.
-        assert!(chunk.len() == offset && offset < chunk.capacity(), "no chunk is ever grown");
-        chunk.push(Slot { future: None, facts, span: Span::NONE });
-        self.free = number;
-        self.opened += 1;
+    /// The child that has this number, if there is one.
+    pub(crate) fn get(&mut self, number: u32) -> Option<Child<'_, F>> {
+        let (slot, facts) = self.chunks.slot(number)?;
+        Some(Child { number, future: slot.as_pin_mut()?, facts })
     }
 
-    /// Finds a slot by its number; `None` if it was never opened.
-    #[inline]
-    pub(crate) fn find(&mut self, number: u32) -> Option<Found<'_, F>> {
-        let slot = match place(number) {
-            Place::First(offset) => self.first.get_mut(offset)?,
-            Place::Other(chunk, offset) => self.others.get_mut(chunk)?.get_mut(offset)?,
-        };
-        let Slot { future, facts, span } = slot;
-        // SAFETY: the future does not move from here until it is dropped in place.
-        // 1. It is in the buffer of a chunk, which is neither grown (`open_slot` asserts that there is capacity) nor
-        //    shrunk, truncated or sorted; `others` may grow, and then moves the chunks' pointers, not their buffers.
-        // 2. This is the only way to the future of a slot that is in a chunk, for this file too: what puts a future
-        //    in or drops it goes through this pin.
-        // 3. It is dropped in place, by `Pin::set` or with its chunk, before the memory is given back. If the
-        //    `Children` are leaked, so are the chunks.
-        // 4. `Children` is `Unpin` by a safe implementation: moving it moves no buffer.
-        // Attacked by the tests below and by `tests/tests/pinning.rs`.
-        let future = unsafe { Pin::new_unchecked(future) };
-        Some(Found { number, future, facts, span, free: &mut self.free, alive: &mut self.alive })
+    /// Drops a child, and frees its slot.
+    pub(crate) fn remove(&mut self, number: u32) {
+        let Some((mut slot, facts)) = self.chunks.slot(number) else { return };
+        debug_assert!(slot.is_some(), "a free slot is not freed again");
+        drop_child::<F>(|| slot.set(None));
+        let next_free = mem::replace(&mut self.free, number as usize);
+        *facts = Facts { index: next_free, generation: next_generation(facts.generation), span: Span::NONE };
+        self.alive -= 1;
     }
 
-    /// Drops all children, in the order of their slots, and gives the memory back.
-    pub(crate) fn clear(&mut self, panics: &mut FirstPanic) {
-        let mut next = 0;
-        while next < self.opened {
-            panics.catch(|| {
-                while next < self.opened {
-                    next += 1; // before the drop: it may panic
-                    if let Some(mut slot) = self.find(next - 1) {
-                        slot.future.set(None);
-                    }
-                }
-            });
-        }
-        (self.first, self.others) = (Vec::new(), Vec::new());
-        (self.opened, self.end, self.free, self.alive) = (0, 0, NONE, 0);
+    /// Calls `f` for each child.
+    pub(crate) fn for_each(&mut self, mut f: impl FnMut(Child<'_, F>)) {
+        (0..self.opened).for_each(|number| self.get(number).into_iter().for_each(&mut f));
+    }
+
+    /// Takes all children out of their slots, each with its index.
+    pub(crate) fn take_all(&mut self) -> Vec<(usize, F)>
+    where
+        F: Unpin,
+    {
+        let slots = (0..self.opened).filter_map(|number| {
+            let (slot, facts) = self.chunks.slot(number)?;
+            Some((facts.index, slot.get_mut().take()?))
+        });
+        slots.collect()
+    }
+}
+
+/// Drops all children, in the order of their slots.
+impl<F> Drop for Children<F> {
+    fn drop(&mut self) {
+        let slots = 0..self.opened;
+        drop_all(slots.map(|number| self.chunks.slot(number).map(|(mut slot, _)| slot.set(None))));
     }
 }
 
@@ -246,10 +254,9 @@ mod tests {
         }
     }
 
-    /// Notes where the child in a slot is, or checks that it is still there.
-    fn look(children: &mut Children<RefCell<Immovable<'_>>>, slot: u32) {
-        let mut slot = children.find(slot).unwrap();
-        let future = slot.future().unwrap().0.into_ref().get_ref();
+    /// Notes where a child is, or checks that it is still there.
+    fn look(child: Child<'_, RefCell<Immovable<'_>>>) {
+        let future = child.future.into_ref().get_ref();
         let address = future.borrow().address();
         let seen_at = future.borrow_mut().seen_at.replace(address);
         assert!(seen_at.is_none_or(|seen_at| seen_at == address), "it was moved");
@@ -266,28 +273,20 @@ mod tests {
                 if children.is_full() {
                     children.add_chunk(children.next_end(usize::MAX));
                 }
-                let slot = children.insert(index, make()).number;
-                look(&mut children, slot);
+                let slot = children.insert(index, Span::NONE, make()).number;
+                look(children.get(slot).unwrap());
                 count += 1;
             }
             let mut moved = Box::new(children);
             for slot in (0..moved.opened).filter(|slot| slot % 3 == round % 3) {
-                if let Some(mut slot) = moved.find(slot) {
-                    if slot.future().is_some() {
-                        slot.finish();
-                    }
+                if moved.get(slot).is_some() {
+                    moved.remove(slot);
                 }
             }
             children = *moved;
-            for slot in 0..children.opened {
-                if children.find(slot).unwrap().future().is_some() {
-                    look(&mut children, slot);
-                }
-            }
+            children.for_each(look);
         }
-        let mut panics = FirstPanic::default();
-        children.clear(&mut panics);
-        panics.resume();
+        drop(children);
         assert_eq!(*dropped.borrow(), count);
     }
 
@@ -299,12 +298,11 @@ mod tests {
             if children.is_full() {
                 children.add_chunk(children.next_end(if index == 0 { 2 } else { usize::MAX }));
             }
-            slots.push(children.insert(index, index).number);
-            assert!(children.others.iter().all(|chunk| chunk.len() <= chunk.capacity()));
+            slots.push(children.insert(index, Span::NONE, index).number);
         }
         for (index, slot) in slots.into_iter().enumerate() {
-            let mut slot = children.find(slot).unwrap();
-            assert_eq!((slot.index(), *slot.future().unwrap().0), (index, index));
+            let child = children.get(slot).unwrap();
+            assert_eq!((child.facts.index, *child.future), (index, index));
         }
         assert_eq!(children.len(), 100);
     }
@@ -314,7 +312,7 @@ mod tests {
     fn a_child_too_many_is_refused_instead_of_moving_the_others() {
         let mut children = Children::new();
         children.add_chunk(children.next_end(1));
-        (0..33).for_each(|index| assert_eq!(children.insert(index, ()).number as usize, index));
+        (0..33).for_each(|index| assert_eq!(children.insert(index, Span::NONE, ()).number as usize, index));
     }
 
     #[test]
@@ -330,12 +328,22 @@ mod tests {
         let mut children = Children::new();
         children.add_chunk(children.next_end(usize::MAX));
         for index in 0..10 {
-            children.insert(index, Bomb(index, &dropped));
+            children.insert(index, Span::NONE, Bomb(index, &dropped));
         }
-        let mut panics = FirstPanic::default();
-        children.clear(&mut panics);
-        let panic = catch_unwind(AssertUnwindSafe(|| panics.resume())).unwrap_err();
+        let panic = catch_unwind(AssertUnwindSafe(|| drop(children))).unwrap_err();
         assert_eq!(panic.downcast_ref::<String>().unwrap(), "bomb 1");
         assert_eq!(*dropped.borrow(), (0..10).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn places_follow_one_another_through_the_chunks() {
+        let places = (0..15).flat_map(|chunk| (0..32 << chunk).map(move |offset| (chunk, offset)));
+        places.zip(0..).for_each(|(expected, slot)| assert_eq!(place(slot), expected));
+    }
+
+    #[test]
+    fn a_gather_has_a_slot_for_each_child_that_a_group_can_have_and_no_more() {
+        assert_eq!([0, 1, 2, 18, 19].map(chunk_end), [32, 96, 224, 16_777_184, MAX_CHILDREN]);
+        assert!(chunk_end(20) > MAX_CHILDREN, "the group refuses it");
     }
 }

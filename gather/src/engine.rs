@@ -7,23 +7,27 @@
 //!                        └──► slot (children.rs) ─── group queue ┘
 //! ```
 //!
-//! One poll of a gather starts children while there is room, polls those that were woken, and so on in turn, until
-//! there is nothing to do or the budget of the task is spent. Then the policy is asked whether to wait.
+//! One poll of a gather alternates between runs of starts and runs of polls, until there is nothing to do or
+//! the budget of the task is spent. So neither an endless input nor a child that wakes itself starves the
+//! other, or anything outside. Then the policy is asked whether to wait.
 //!
 //! Next: [`gather`](mod@crate::gather), the call.
 
 use std::future::Future;
 use std::iter::Fuse;
+use std::mem;
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::{Context, Poll};
 
 use gather_runtime::group::{Group, Polling};
 
-use crate::child::poll_child;
-use crate::children::Children;
-use crate::panics::FirstPanic;
+use crate::children::{Child, Children};
+use crate::panics::{DropAll, forget_panic, holding};
 use crate::policy::{Kept, Policy};
-use crate::progress::{Burst, Progress, pause};
+
+/// How many children are started, or polled, in a row: a fairly arbitrary number.
+const RUN: u32 = 32;
 
 /// The children of a gather: those to come from `I`, those that run (of type `F`), and the outputs (of type `O`) so
 /// far.
@@ -32,9 +36,9 @@ use crate::progress::{Burst, Progress, pause};
 /// prove that an `async` block that awaits a gather is `Send` only if there is no bound with a borrow in it to prove
 /// on the way ([rust#102211](https://github.com/rust-lang/rust/issues/102211)).
 pub struct Siblings<I, F, O> {
+    crew: Crew<I, F, O>,
     /// The runtime's side: who was woken.
     pub(crate) group: Group,
-    crew: Crew<I, F, O>,
     /// Whether the result was given.
     is_over: bool,
 }
@@ -46,38 +50,29 @@ pub type SiblingsOf<I> = Siblings<
     <<I as IntoIterator>::Item as Future>::Output,
 >;
 
-/// All of a gather but its group.
+/// All of a gather but its group. It is dropped in this order.
 struct Crew<I, F, O> {
-    /// Where children come from. When it has none there may still come some later, until the last child has ended.
-    input: Option<I>,
     /// The children that have started and have not finished.
     children: Children<F>,
+    /// Where children come from. When it has none there may still come some later, until the last child has ended.
+    input: DropAll<Option<I>>,
     /// The outputs so far.
     kept: Kept<O>,
     /// How many children there may be.
     limit: usize,
-    /// The policy wants to stop: so many polls are left for those that were woken before.
+    /// The policy wants to stop: polls that are left for those that were woken before.
     last_polls: Option<usize>,
-    /// The policy has just given something. If it is asked for more and the budget is spent, it is the others' turn.
+    /// The policy has just returned an output. If it is asked for more and the budget is spent, it is the others' turn.
     has_given: bool,
-    /// The last poll ended when children were started: those that were woken have their turn now, also beside an endless input.
-    are_woken_next: bool,
+    /// Whether the last run was one of polls.
+    has_polled: bool,
 }
 
 impl<I, F, O> Siblings<I, F, O> {
-    /// The input goes on giving `None` when it has given it; or, if it may yet give more, only from its children.
+    /// The input goes on returning `None` when it has returned it; or, if it may yet have more, only from its children.
     #[track_caller]
     pub(crate) const fn new(input: I, kind: &'static str) -> Self {
-        let crew = Crew {
-            input: Some(input),
-            children: Children::new(),
-            kept: Kept::new(),
-            limit: usize::MAX,
-            last_polls: None,
-            has_given: false,
-            are_woken_next: false,
-        };
-        Siblings { group: Group::new(kind), crew, is_over: false }
+        Siblings { crew: Crew::new(Some(input)), group: Group::new(kind), is_over: false }
     }
 
     pub(crate) fn set_limit(&mut self, limit: usize) {
@@ -92,10 +87,9 @@ impl<I, F, O> Siblings<I, F, O> {
 
     /// Starts no more children.
     pub(crate) fn start_none(&mut self) {
-        self.crew.input = None;
+        self.crew.input.take();
     }
 
-    /// Whether the result was given.
     pub(crate) fn is_over(&self) -> bool {
         self.is_over
     }
@@ -105,37 +99,58 @@ impl<I, F, O> Siblings<I, F, O> {
         (self.crew.kept.started(), self.crew.children.len())
     }
 
+    pub(crate) fn take_kept(&mut self) -> Kept<O> {
+        self.crew.kept.take()
+    }
+
     /// Drops everything that there is, children first.
-    pub(crate) fn release(&mut self) -> FirstPanic {
+    pub(crate) fn release(&mut self) {
         self.is_over = true;
-        let mut panics = FirstPanic::default();
-        self.crew.children.clear(&mut panics);
-        panics.catch(|| self.crew.input = None);
-        self.crew.kept.clear(&mut panics);
         self.group.release();
-        panics
+        drop(mem::replace(&mut self.crew, Crew::new(None)));
+    }
+
+    /// Does the same where there is a result, or another panic, that goes first.
+    pub(crate) fn end(&mut self) {
+        forget_panic(|| self.release());
     }
 }
 
-impl<I, F, O> Drop for Siblings<I, F, O> {
-    fn drop(&mut self) {
-        if !self.is_over {
-            self.release().resume();
-        }
+impl<I: Iterator<Item = F>, F, O> Siblings<I, F, O> {
+    /// Takes out the children that have not finished, each with its index and in the order of the input.
+    pub(crate) fn take_rest(&mut self) -> impl Iterator<Item = (usize, F)>
+    where
+        F: Unpin,
+    {
+        let mut running = self.crew.children.take_all();
+        running.sort_unstable_by_key(|(index, _)| *index);
+        let input = (self.crew.kept.started()..).zip(self.crew.input.0.iter_mut().flatten());
+        running.into_iter().chain(input)
+    }
+
+    /// How many outputs are to come, at least and at most.
+    pub(crate) fn size_hint(&self) -> (usize, Option<usize>) {
+        let running = self.crew.children.len();
+        let (least, most) = self.crew.input_size();
+        (least.saturating_add(running), most.and_then(|most| most.checked_add(running)))
     }
 }
 
 impl<I: Iterator<Item = F>, F: Future> Siblings<I, F, F::Output> {
-    /// How many outputs are to come, at least and at most.
-    pub(crate) fn size_hint(&self) -> (usize, Option<usize>) {
-        let running = self.crew.children.len();
-        let (least, most) = self.crew.input.as_ref().map_or((0, Some(0)), Iterator::size_hint);
-        (least.saturating_add(running), most.and_then(|most| most.checked_add(running)))
+    /// Does what [`advance`](Siblings::advance) does. A panic ends the gather.
+    pub(crate) fn poll<P: Policy<F::Output>>(
+        &mut self,
+        policy: &mut P,
+        cx: &mut Context<'_>,
+    ) -> Poll<P::Output> {
+        catch_unwind(AssertUnwindSafe(|| self.advance(policy, cx))).unwrap_or_else(|panic| {
+            self.end();
+            resume_unwind(panic)
+        })
     }
 
-    /// Starts and polls children in turn until the policy gives something, there is nothing to do, or it is the others'
-    /// turn. When it has given something it may be asked for more, unless the children were released.
-    #[inline]
+    /// Starts and polls children until the policy returns something, there is nothing to do, or it is the others'
+    /// turn. When it has returned something it may be asked for more, unless the children were dropped.
     pub(crate) fn advance<P: Policy<F::Output>>(
         &mut self,
         policy: &mut P,
@@ -146,184 +161,189 @@ impl<I: Iterator<Item = F>, F: Future> Siblings<I, F, F::Output> {
             if let Some(first_generation) = first_generation {
                 crew.prepare(polling, first_generation);
             }
-            if std::mem::take(&mut crew.has_given) && polling.budget() == 0 {
+            if mem::take(&mut crew.has_given) && polling.budget() == 0 {
                 return polling.wait(true, crew.done());
             }
             if crew.kept.started() > 0 {
-                crew.must_stop(policy, polling); // then nobody takes a free place
+                crew.must_stop(policy, polling); // then no child starts
             }
-            let has_more = match crew.run(polling, policy) {
-                Progress::Over(output) => {
+            match crew.run(polling, policy) {
+                ControlFlow::Break(output) => {
                     crew.has_given = true;
-                    return polling.give(output, crew.done(), crew.children.len());
+                    polling.give(output, crew.done(), crew.children.len())
                 }
-                Progress::Spent => true,
-                Progress::Some | Progress::Nothing => false,
-            };
-            if crew.must_stop(policy, polling) && !has_more {
-                return Poll::Ready(crew.finish(policy));
+                ControlFlow::Continue(is_spent) => match crew.must_stop(policy, polling) {
+                    true if !is_spent => Poll::Ready(policy.finish(crew.kept.take())),
+                    _ => polling.wait(is_spent, crew.done()),
+                },
             }
-            polling.wait(has_more, crew.done())
         })
     }
 }
 
-impl<I: Iterator<Item = F>, F: Future> Crew<I, F, F::Output> {
-    #[inline]
-    fn run<P: Policy<F::Output>>(
-        &mut self,
-        polling: &mut Polling<'_>,
-        policy: &mut P,
-    ) -> Progress<P::Output> {
-        let mut is_drained = false;
-        loop {
-            if !std::mem::take(&mut self.are_woken_next) {
-                match self.start_some(polling, policy) {
-                    Progress::Some => {}
-                    Progress::Nothing if is_drained => return Progress::Nothing,
-                    Progress::Nothing => {}
-                    progress => {
-                        self.are_woken_next = true;
-                        return progress;
-                    }
-                }
-            }
-            match self.poll_some(polling, policy) {
-                Progress::Some => is_drained = false,
-                Progress::Nothing => is_drained = true,
-                progress => return progress,
-            }
+impl<I, F, O> Crew<I, F, O> {
+    const fn new(input: Option<I>) -> Self {
+        Crew {
+            children: Children::new(),
+            input: DropAll(input),
+            kept: Kept::new(),
+            limit: usize::MAX,
+            last_polls: None,
+            has_given: false,
+            has_polled: true,
         }
-    }
-
-    /// Starts children while there is room. (A function of its own for each burst, and so is the one below: in one, the
-    /// compiler runs out of registers, and a child that is ready at once takes 15 cycles, not 12.)
-    #[inline(never)]
-    fn start_some<P: Policy<F::Output>>(
-        &mut self,
-        polling: &mut Polling<'_>,
-        policy: &mut P,
-    ) -> Progress<P::Output> {
-        let mut burst = Burst::new(polling);
-        while self.has_room(policy) && burst.goes_on(polling) {
-            let Some(future) = self.input.as_mut().and_then(Iterator::next) else {
-                self.kept.note_all_started();
-                let progress = pause(polling, burst.steps - 1);
-                return match self.children.len() {
-                    0 => Progress::Over(self.finish(policy)),
-                    _ => progress,
-                };
-            };
-            if let ControlFlow::Break(output) = self.start(future, polling, policy) {
-                polling.spend(burst.steps);
-                return Progress::Over(output);
-            }
-        }
-        pause(polling, burst.steps)
-    }
-
-    #[inline]
-    fn has_room<P: Policy<F::Output>>(&self, policy: &P) -> bool {
-        self.children.len().saturating_add(policy.held()) < self.limit && self.last_polls.is_none()
-    }
-
-    /// Polls children that were woken; `Nothing` if none is left.
-    #[inline(never)]
-    fn poll_some<P: Policy<F::Output>>(
-        &mut self,
-        polling: &Polling<'_>,
-        policy: &mut P,
-    ) -> Progress<P::Output> {
-        let mut burst = Burst::new(polling);
-        while burst.goes_on(polling) {
-            let Some((number, generation)) = polling.next() else {
-                polling.spend(burst.steps - 1);
-                return Progress::Nothing;
-            };
-            let Some(child) = self.children.find(number) else { continue };
-            let flow = poll_child::<_, _, false>(child, generation, polling, policy, &mut self.kept);
-            if let ControlFlow::Break(output) = flow {
-                polling.spend(burst.steps);
-                return Progress::Over(output);
-            }
-        }
-        match self.count_last_polls(policy, burst.steps) {
-            Some(output) => Progress::Over(output),
-            None => pause(polling, burst.steps),
-        }
-    }
-
-    /// Asks the policy whether it wants to stop, until it does.
-    #[inline]
-    fn must_stop<P: Policy<F::Output>>(&mut self, policy: &mut P, polling: &Polling<'_>) -> bool {
-        let stops =
-            self.last_polls.is_some() || policy.poll_stop(&self.kept, &mut polling.context()).is_ready();
-        stops.then(|| self.last_polls.get_or_insert(self.children.len())).is_some()
-    }
-
-    /// When the policy wants to stop, it does so after a certain number of polls.
-    #[inline]
-    fn count_last_polls<P: Policy<F::Output>>(&mut self, policy: &mut P, polled: u32) -> Option<P::Output> {
-        let left = self.last_polls.as_mut()?;
-        *left = left.saturating_sub(polled as usize);
-        (*left == 0).then(|| self.finish(policy))
     }
 
     /// How many children have finished.
     fn done(&self) -> usize {
         self.kept.started() - self.children.len()
     }
+}
 
-    fn finish<P: Policy<F::Output>>(&mut self, policy: &mut P) -> P::Output {
-        policy.finish(self.kept.take())
+impl<I: Iterator<Item = F>, F, O> Crew<I, F, O> {
+    /// What the input says of how many children are still to come.
+    fn input_size(&self) -> (usize, Option<usize>) {
+        self.input.0.as_ref().map_or((0, Some(0)), Iterator::size_hint)
     }
 
     /// The group is new on this runtime: it has to know how many children there can be, and children that were
     /// started elsewhere have to learn their new wakers.
     #[cold]
     fn prepare(&mut self, polling: &mut Polling<'_>, first_generation: u8) {
-        self.children.set_first_generation(first_generation);
+        self.children.first_generation = first_generation;
         if self.kept.started() == 0 {
-            self.kept.expect(self.input.as_ref().map_or((0, None), Iterator::size_hint));
+            self.kept.expect(self.input_size());
             return;
         }
         polling.grow(self.children.end);
-        for number in 0..self.children.opened {
-            let Some(mut child) = self.children.find(number) else { continue };
-            if child.future().is_some() {
-                polling.started(number, child.generation(), child.index());
-                polling.push(number, child.generation());
-            }
-        }
+        self.children.for_each(|child| {
+            polling.started(child.number, child.facts.generation, child.facts.index);
+            polling.push(child.number, child.facts.generation);
+        });
     }
 
     /// Makes room for the child that was just taken from the input, and for as many as may come with it, if the input counts
     /// them right.
     #[cold]
     fn add_chunk(&mut self, polling: &mut Polling<'_>) {
-        let left = self.input.as_ref().and_then(|input| input.size_hint().1);
-        let all = left.and_then(|left| left.checked_add(self.children.len() + 1));
-        let most = self.limit.min(all.unwrap_or(usize::MAX));
-        let end = self.children.next_end(most);
+        let all = self.input_size().1.and_then(|left| left.checked_add(self.children.len() + 1));
+        let end = self.children.next_end(self.limit.min(all.unwrap_or(usize::MAX)));
         polling.grow(end); // panics at the limit, before there is a chunk
         self.children.add_chunk(end);
     }
+}
 
-    /// Puts a child into a slot and polls it.
-    #[inline]
-    fn start<P: Policy<F::Output>>(
+impl<I: Iterator<Item = F>, F: Future> Crew<I, F, F::Output> {
+    /// Starts and polls in turn until the policy returns an output, there is nothing to do, or (`true`) the budget
+    /// is spent.
+    fn run<P: Policy<F::Output>>(
         &mut self,
-        future: F,
         polling: &mut Polling<'_>,
         policy: &mut P,
-    ) -> ControlFlow<P::Output> {
-        if self.children.is_full() {
-            self.add_chunk(polling);
+    ) -> ControlFlow<P::Output, bool> {
+        let mut idle_runs = 0;
+        while idle_runs < 2 {
+            self.has_polled = !self.has_polled;
+            let steps = match self.has_polled {
+                true => self.poll_some(polling, policy)?,
+                false => self.start_some(polling, policy)?,
+            };
+            if steps > 0 && polling.budget() == 0 {
+                return ControlFlow::Continue(true);
+            }
+            idle_runs = if steps > 0 { 0 } else { idle_runs + 1 };
         }
-        let index = self.kept.start();
-        let child = self.children.insert(index, future);
-        *child.span = polling.child_span(index);
-        let generation = child.generation();
-        poll_child::<_, _, true>(child, generation, polling, policy, &mut self.kept)
+        ControlFlow::Continue(false)
     }
+
+    /// Starts children while there is room, and returns how many.
+    fn start_some<P: Policy<F::Output>>(
+        &mut self,
+        polling: &mut Polling<'_>,
+        policy: &mut P,
+    ) -> ControlFlow<P::Output, u32> {
+        let mut steps = 0;
+        let mut has_budget = true;
+        while has_budget && steps < RUN && self.has_room(policy) {
+            let Some(future) = self.input.0.as_mut().and_then(Iterator::next) else {
+                self.kept.note_all_started();
+                if self.children.len() == 0 {
+                    return ControlFlow::Break(policy.finish(self.kept.take()));
+                }
+                break;
+            };
+            steps += 1;
+            if self.children.is_full() {
+                self.add_chunk(polling);
+            }
+            let index = self.kept.start();
+            let child = self.children.insert(index, polling.child_span(index), future);
+            let (number, generation) = (child.number, child.facts.generation);
+            let poll = poll_child(child, polling);
+            has_budget = polling.spend(1);
+            match poll {
+                Poll::Pending => polling.started(number, generation, index),
+                Poll::Ready(output) => self.judge(number, index, output, policy)?,
+            }
+        }
+        ControlFlow::Continue(steps)
+    }
+
+    fn has_room<P: Policy<F::Output>>(&self, policy: &P) -> bool {
+        self.children.len().saturating_add(policy.held()) < self.limit && self.last_polls.is_none()
+    }
+
+    /// Polls children that were woken, and returns how many.
+    fn poll_some<P: Policy<F::Output>>(
+        &mut self,
+        polling: &Polling<'_>,
+        policy: &mut P,
+    ) -> ControlFlow<P::Output, u32> {
+        let mut steps = 0;
+        let mut has_budget = true;
+        while has_budget && steps < RUN {
+            let Some((number, _)) = polling.next() else { break };
+            steps += 1;
+            if let Some(child) = self.children.get(number) {
+                let index = child.facts.index;
+                let poll = poll_child(child, polling);
+                has_budget = polling.spend(1);
+                if let Poll::Ready(output) = poll {
+                    polling.ended(number);
+                    self.judge(number, index, output, policy)?;
+                }
+            }
+        }
+        self.last_polls = self.last_polls.map(|left| left.saturating_sub(steps as usize));
+        if self.last_polls == Some(0) {
+            return ControlFlow::Break(policy.finish(self.kept.take()));
+        }
+        ControlFlow::Continue(steps)
+    }
+
+    /// A child is ready: it is dropped, and its output judged.
+    fn judge<P: Policy<F::Output>>(
+        &mut self,
+        number: u32,
+        index: usize,
+        output: F::Output,
+        policy: &mut P,
+    ) -> ControlFlow<P::Output> {
+        let output = holding(output, || self.children.remove(number));
+        policy.judge(index, output, &mut self.kept)
+    }
+
+    /// Asks the policy whether it wants to stop, until it does.
+    fn must_stop<P: Policy<F::Output>>(&mut self, policy: &mut P, polling: &Polling<'_>) -> bool {
+        if self.last_polls.is_none() && policy.poll_stop(&self.kept, &mut polling.context()).is_ready() {
+            self.last_polls = Some(self.children.len());
+        }
+        self.last_polls.is_some()
+    }
+}
+
+/// Polls a child with a waker of its own.
+fn poll_child<F: Future>(child: Child<'_, F>, polling: &Polling<'_>) -> Poll<F::Output> {
+    let Child { number, future, facts } = child;
+    facts.span.enter(|| polling.with_context(number, facts.generation, |cx| future.poll(cx)))
 }

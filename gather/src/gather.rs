@@ -5,9 +5,8 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use crate::engine::{Siblings, SiblingsOf};
@@ -238,19 +237,9 @@ where
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<P::Output> {
         let Gather { siblings, policy } = &mut *self;
         assert!(!siblings.is_over(), "a gather was polled after it had given its result");
-        // Nothing of the gather is used after a panic, except to drop it.
-        match catch_unwind(AssertUnwindSafe(|| siblings.advance(policy, cx))) {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(output)) => {
-                // The result stands; a destructor that panics now has been reported by the panic hook.
-                siblings.release().forget();
-                Poll::Ready(output)
-            }
-            Err(panic) => {
-                siblings.release().forget();
-                resume_unwind(panic)
-            }
-        }
+        let output = ready!(siblings.poll(policy, cx));
+        siblings.end();
+        Poll::Ready(output)
     }
 }
 

@@ -62,18 +62,17 @@
 //! | | file | what |
 //! |---|---|---|
 //! | 0 | `guide/` | how it is used; no code |
-//! | 1 | `children.rs`, `places.rs` | slots whose addresses never change: all of the unsafe code |
-//! | 2 | `ordered.rs` | outputs that come in any order |
+//! | 1 | `children.rs` | slots whose addresses never change: all of the unsafe code |
+//! | 2 | `panics.rs` | destructors that panic |
 //! | 3 | `policy.rs` | the modes |
-//! | 4 | `panics.rs` | destructors that panic |
-//! | 5 | `progress.rs`, `child.rs`, `engine.rs` | what every poll of a gather does |
-//! | 6 | `gather.rs` | the call |
-//! | 7 | `modes/` | what else ends it |
-//! | 8 | `stream.rs`, `for_each.rs` | outputs as they come |
-//! | 9 | `wait.rs` | tasks that are not cancelled |
-//! | 10 | `outcomes.rs` | what became of a capture |
-//! | 11 | `list.rs`, `nested.rs` | `gather!` |
-//! | 12 | `scope/` | the group that grows while it runs |
+//! | 4 | `engine.rs` | what every poll of a gather does |
+//! | 5 | `gather.rs` | the call |
+//! | 6 | `modes/` | what else ends it |
+//! | 7 | `stream.rs`, `for_each.rs` | outputs as they come |
+//! | 8 | `wait.rs` | tasks that are not cancelled |
+//! | 9 | `outcomes.rs` | what became of a capture |
+//! | 10 | `list.rs`, `nested.rs` | `gather!` |
+//! | 11 | `scope/` | the group that grows while it runs |
 //!
 //! Next: [`guide`], and then the files of the table.
 //!
@@ -82,7 +81,6 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![allow(rustdoc::private_intra_doc_links, reason = "the files lead a reader from one to the next")]
 
-mod child;
 mod children;
 mod engine;
 mod for_each;
@@ -94,12 +92,9 @@ pub mod list;
 mod modes;
 #[allow(missing_docs, unreachable_pub, reason = "likewise")]
 mod nested;
-mod ordered;
 mod outcomes;
 mod panics;
-mod places;
 mod policy;
-mod progress;
 mod scope;
 mod stream;
 mod wait;

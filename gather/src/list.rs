@@ -16,8 +16,8 @@ use std::task::{Context, Poll};
 use gather_runtime::group::Group;
 use pin_project_lite::pin_project;
 
-pub use crate::nested::{Clear, Flatten, Last, Link, List, Step};
-use crate::panics::FirstPanic;
+pub use crate::nested::{Flatten, Link, List};
+use crate::panics::forget_panic;
 use crate::policy::{Capture, FailFast};
 
 /// Runs futures of different types side by side, and gives a tuple of their outputs.
@@ -61,86 +61,69 @@ macro_rules! gather {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __gather_list {
-    ($last:expr) => { $crate::list::Last::new($last) };
-    ($first:expr, $($rest:expr),+) => { $crate::list::Link::new($first, $crate::__gather_list!($($rest),+)) };
+    () => { () };
+    ($first:expr $(, $rest:expr)*) => { $crate::list::Link::new($first, $crate::__gather_list!($($rest),*)) };
 }
 
 pin_project! {
     /// The future of [`gather!`](crate::gather!).
     #[must_use = "a gather does nothing unless it is awaited"]
-    pub struct GatherList<L, M> where L: Clear {
+    pub struct GatherList<L, M, E> {
+        // `None` when the result was given.
         #[pin]
-        list: L,
+        list: Option<L>,
         // The runtime's side: who was woken.
         group: Group,
         // How many children have not finished.
         running: u32,
         // What the wakers of the children carry.
         generation: u8,
-        // Whether the result was given.
-        is_over: bool,
-        mode: PhantomData<M>,
-    }
-
-    impl<L, M> PinnedDrop for GatherList<L, M> where L: Clear {
-        fn drop(this: Pin<&mut Self>) {
-            if !this.is_over {
-                let mut panics = FirstPanic::default();
-                this.project().list.clear(&mut panics);
-                panics.resume();
-            }
-        }
+        mode: PhantomData<(M, E)>,
     }
 }
 
 /// `gather!(..)`
 #[track_caller]
-pub fn fail_fast<L: List<FailFast> + Clear>(list: L) -> GatherList<L, FailFast> {
+pub fn fail_fast<L: List<FailFast, E>, E>(list: L) -> GatherList<L, FailFast, E> {
     GatherList::new(list)
 }
 
 /// `gather!(capture; ..)`
 #[track_caller]
-pub fn capture<L: List<Capture> + Clear>(list: L) -> GatherList<L, Capture> {
+pub fn capture<L: List<Capture, Infallible>>(list: L) -> GatherList<L, Capture, Infallible> {
     GatherList::new(list)
 }
 
-impl<L: List<M> + Clear, M> GatherList<L, M> {
+impl<L: List<M, E>, M, E> GatherList<L, M, E> {
     #[track_caller]
     fn new(list: L) -> Self {
-        let (group, mode) = (Group::new("gather!"), PhantomData);
-        GatherList { list, group, running: L::COUNT, generation: 1, is_over: false, mode }
+        let group = Group::new("gather!");
+        GatherList { list: Some(list), group, running: L::COUNT, generation: 1, mode: PhantomData }
     }
 
-    /// Polls who was woken, and gives the result when it is there; then every child is gone.
-    fn poll_result(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<L::Kept, L::Error>> {
+    /// Polls the children that were woken. When the result is there, every child is gone.
+    fn poll_result(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<L::Kept, E>> {
         let mut this = self.project();
-        assert!(!*this.is_over, "a gather was polled after it had given its result");
-        // Nothing of the gather is used after a panic, except to drop it.
-        let result = catch_unwind(AssertUnwindSafe(|| {
-            advance(this.list.as_mut(), this.group, this.running, this.generation, cx)
-        }));
-        if let Ok(Poll::Pending) = result {
+        let list = this.list.as_mut().as_pin_mut();
+        let list = list.expect("a gather was polled after it had given its result");
+        let poll =
+            catch_unwind(AssertUnwindSafe(|| advance(list, this.group, this.running, this.generation, cx)));
+        if let Ok(Poll::Pending) = poll {
             return Poll::Pending;
         }
-        *this.is_over = true;
-        if !matches!(result, Ok(Poll::Ready(Ok(_)))) {
-            let mut panics = FirstPanic::default();
-            this.list.as_mut().clear(&mut panics);
-            panics.forget();
-        } // else every child has finished, and its output was taken
+        forget_panic(|| this.list.set(None));
         this.group.release();
-        result.unwrap_or_else(|panic| resume_unwind(panic))
+        poll.unwrap_or_else(|panic| resume_unwind(panic))
     }
 }
 
-fn advance<L: List<M>, M>(
+fn advance<L: List<M, E>, M, E>(
     mut list: Pin<&mut L>,
     group: &mut Group,
     running: &mut u32,
     generation: &mut u8,
     cx: &mut Context<'_>,
-) -> Poll<Result<L::Kept, L::Error>> {
+) -> Poll<Result<L::Kept, E>> {
     group.poll(cx, |polling, first_generation| {
         let mut in_order = 0..0;
         if let Some(first_generation) = first_generation {
@@ -152,20 +135,16 @@ fn advance<L: List<M>, M>(
             // In the first poll each in turn; then those that were woken.
             let first = in_order.next();
             let Some(number) = first.or_else(|| Some(polling.next()?.0)) else { break };
-            if number >= L::COUNT {
-                continue; // a late wake for another group
-            }
-            let step = polling.with_context(number, *generation, |cx| list.as_mut().poll_child(number, cx));
-            match step? {
-                Step::Waits if first.is_some() => polling.started(number, *generation, number as usize),
-                Step::Waits => {}
-                Step::HasFinished if *running == 1 => return Poll::Ready(Ok(list.take())),
-                step => {
-                    *running -= u32::from(matches!(step, Step::HasFinished));
-                    if first.is_none() {
-                        polling.ended(number);
-                    }
+            let poll = polling.with_context(number, *generation, |cx| list.as_mut().poll_child(number, cx));
+            let Some(poll) = poll else { continue }; // it has ended
+            if poll?.is_ready() {
+                polling.ended(number);
+                *running -= 1;
+                if *running == 0 {
+                    return Poll::Ready(Ok(list.take()));
                 }
+            } else if first.is_some() {
+                polling.started(number, *generation, number as usize);
             }
             if first.is_none() && !polling.spend(1) {
                 return polling.wait(true, (L::COUNT - *running) as usize);
@@ -175,27 +154,25 @@ fn advance<L: List<M>, M>(
     })
 }
 
-impl<L> Future for GatherList<L, FailFast>
+impl<L, E> Future for GatherList<L, FailFast, E>
 where
-    L: List<FailFast, Kept: Flatten> + Clear,
+    L: List<FailFast, E, Kept: Flatten>,
 {
-    type Output = Result<<L::Kept as Flatten>::Flat, L::Error>;
+    type Output = Result<<L::Kept as Flatten>::Flat, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.poll_result(cx).map_ok(Flatten::flatten)
     }
 }
 
-impl<L> Future for GatherList<L, Capture>
+impl<L> Future for GatherList<L, Capture, Infallible>
 where
-    L: List<Capture, Kept: Flatten, Error = Infallible> + Clear,
+    L: List<Capture, Infallible, Kept: Flatten>,
 {
     type Output = <L::Kept as Flatten>::Flat;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.poll_result(cx).map(|result| match result {
-            Ok(kept) => kept.flatten(),
-            Err(never) => match never {},
-        })
+        let Poll::Ready(Ok(kept)) = self.poll_result(cx) else { return Poll::Pending };
+        Poll::Ready(kept.flatten())
     }
 }

@@ -1,4 +1,4 @@
-//! A list of children that is nested in its type: `Link<A, Link<B, Last<C>>>`.
+//! A list of children that is nested in its type: `Link<A, Link<B, ()>>`.
 //!
 //! The compiler flattens it: a child is found by its number in a chain of comparisons that it makes a jump of. The outputs
 //! come nested, too, and [`Flatten`] makes a plain tuple of them.
@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use crate::panics::{FirstPanic, Guarded, drop_child};
+use crate::panics::{DropAll, drop_all, drop_child, holding};
 use crate::policy::{Capture, FailFast};
 
 /// What a mode makes of one output: something to keep, or an error that ends the gather.
@@ -46,70 +46,56 @@ impl<O> Judge<O> for Capture {
 }
 
 pin_project! {
-    /// A child: first its future, then what is kept of its output.
-    #[project = ChildProjection]
-    pub enum Child<F, K> {
-        Running { #[pin] future: F },
-        Kept { kept: Option<K> },
-        Gone,
+    /// A child: its future while it runs, and then what is kept of its output.
+    pub struct Child<F, K> {
+        #[pin]
+        future: Option<F>,
+        kept: DropAll<Option<K>>,
+    }
+
+    impl<F, K> PinnedDrop for Child<F, K> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut future = this.project().future;
+            if future.is_some() {
+                drop_all(std::iter::once_with(|| future.set(None)));
+            }
+        }
     }
 }
 
-/// What a poll of a child has led to.
-pub enum Step {
-    Waits,
-    HasFinished,
-    /// It had finished before.
-    IsGone,
-}
-
 impl<F: Future, K> Child<F, K> {
-    /// Polls the child if it runs.
-    fn poll<M>(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Result<Step, M::Error>
+    /// Polls the child; `None` if it has finished before.
+    fn poll<M>(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Option<Poll<Result<(), M::Error>>>
     where
         M: Judge<F::Output, Kept = K>,
     {
-        let ChildProjection::Running { future } = self.as_mut().project() else { return Ok(Step::IsGone) };
-        let Poll::Ready(output) = future.poll(cx) else { return Ok(Step::Waits) };
-        // The future is dropped before its output is judged, as in every gather.
-        let output = Guarded::new(output);
-        drop_child::<F>(|| self.set(Child::Gone));
-        if let Some(output) = output.into_inner() {
-            let kept = M::judge(output)?;
-            self.set(Child::Kept { kept: Some(kept) });
-        }
-        Ok(Step::HasFinished)
+        let mut this = self.project();
+        let poll = this.future.as_mut().as_pin_mut()?.poll(cx);
+        Some(poll.map(|output| {
+            // The future is dropped before its output is judged, as in every gather.
+            let output = holding(output, || drop_child::<F>(|| this.future.set(None)));
+            this.kept.0 = Some(M::judge(output)?);
+            Ok(())
+        }))
     }
 
     /// What was kept. Every child must have finished.
     fn take(self: Pin<&mut Self>) -> K {
-        // Only what was kept is moved: moved as a whole, a child would be read in other pieces than it was just written in.
-        match self.project() {
-            ChildProjection::Kept { kept } => kept.take(),
-            ChildProjection::Running { .. } | ChildProjection::Gone => None,
-        }
-        .expect("every child has finished")
+        self.project().kept.take().expect("every child has finished")
     }
 }
 
-/// Children, one after the other.
-pub trait List<M> {
+/// Children, one after the other, in mode `M` and with errors of type `E`. The end of a list is `()`.
+pub trait List<M, E> {
     /// What is kept of their outputs, nested as the list is.
     type Kept;
-    type Error;
     /// How many they are.
     const COUNT: u32;
 
-    /// Polls the child with this number, if it runs.
-    fn poll_child(self: Pin<&mut Self>, child: u32, cx: &mut Context<'_>) -> Result<Step, Self::Error>;
+    /// Polls the child with this number; `None` if it has finished before, or never was.
+    fn poll_child(self: Pin<&mut Self>, child: u32, cx: &mut Context<'_>) -> Option<Poll<Result<(), E>>>;
     /// What was kept. Every child must have finished.
     fn take(self: Pin<&mut Self>) -> Self::Kept;
-}
-
-/// What can drop its children one by one.
-pub trait Clear {
-    #[allow(private_interfaces, reason = "the whole module is hidden")]
-    fn clear(self: Pin<&mut Self>, panics: &mut FirstPanic);
 }
 
 pin_project! {
@@ -122,38 +108,22 @@ pin_project! {
     }
 }
 
-pin_project! {
-    /// The last child.
-    pub struct Last<F, K> {
-        #[pin]
-        child: Child<F, K>,
-    }
-}
-
 impl<F: Future, K, R> Link<F, K, R> {
     pub fn new(future: impl IntoFuture<IntoFuture = F>, rest: R) -> Self {
-        Link { child: Child::Running { future: future.into_future() }, rest }
+        Link { child: Child { future: Some(future.into_future()), kept: DropAll(None) }, rest }
     }
 }
 
-impl<F: Future, K> Last<F, K> {
-    pub fn new(future: impl IntoFuture<IntoFuture = F>) -> Self {
-        Last { child: Child::Running { future: future.into_future() } }
-    }
-}
-
-impl<M, F, K, R> List<M> for Link<F, K, R>
+impl<M, E, F, K, R> List<M, E> for Link<F, K, R>
 where
     F: Future,
-    R: List<M>,
-    M: Judge<F::Output, Kept = K, Error = R::Error>,
+    R: List<M, E>,
+    M: Judge<F::Output, Kept = K, Error = E>,
 {
     type Kept = (K, R::Kept);
-    type Error = R::Error;
     const COUNT: u32 = 1 + R::COUNT;
 
-    #[inline]
-    fn poll_child(self: Pin<&mut Self>, child: u32, cx: &mut Context<'_>) -> Result<Step, Self::Error> {
+    fn poll_child(self: Pin<&mut Self>, child: u32, cx: &mut Context<'_>) -> Option<Poll<Result<(), E>>> {
         match child {
             0 => self.project().child.poll::<M>(cx),
             _ => self.project().rest.poll_child(child - 1, cx),
@@ -166,40 +136,15 @@ where
     }
 }
 
-impl<M, F, K> List<M> for Last<F, K>
-where
-    F: Future,
-    M: Judge<F::Output, Kept = K>,
-{
-    type Kept = (K, ());
-    type Error = M::Error;
-    const COUNT: u32 = 1;
+impl<M, E> List<M, E> for () {
+    type Kept = ();
+    const COUNT: u32 = 0;
 
-    #[inline]
-    fn poll_child(self: Pin<&mut Self>, _: u32, cx: &mut Context<'_>) -> Result<Step, Self::Error> {
-        self.project().child.poll::<M>(cx)
+    fn poll_child(self: Pin<&mut Self>, _: u32, _: &mut Context<'_>) -> Option<Poll<Result<(), E>>> {
+        None
     }
 
-    fn take(self: Pin<&mut Self>) -> Self::Kept {
-        (self.project().child.take(), ())
-    }
-}
-
-impl<F, K, R: Clear> Clear for Link<F, K, R> {
-    #[allow(private_interfaces, reason = "the whole module is hidden")]
-    fn clear(self: Pin<&mut Self>, panics: &mut FirstPanic) {
-        let mut this = self.project();
-        panics.catch(|| this.child.set(Child::Gone));
-        this.rest.clear(panics);
-    }
-}
-
-impl<F, K> Clear for Last<F, K> {
-    #[allow(private_interfaces, reason = "the whole module is hidden")]
-    fn clear(self: Pin<&mut Self>, panics: &mut FirstPanic) {
-        let mut this = self.project();
-        panics.catch(|| this.child.set(Child::Gone));
-    }
+    fn take(self: Pin<&mut Self>) {}
 }
 
 /// From `(a, (b, (c, ())))` to `(a, b, c)`.

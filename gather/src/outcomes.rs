@@ -9,7 +9,8 @@ use std::fmt;
 
 /// Successes and failures among results, with the indices of the children that gave them.
 ///
-/// For what a [`capture`](crate::Gather::capture) of children that give `Result` gives: a `Vec` of results; and for slices.
+/// For what a [`capture`](crate::Gather::capture) of children that return `Result` returns, a `Vec` of results,
+/// and for all else that is a slice of results.
 ///
 /// ```
 /// use gather::Outcomes;
@@ -20,28 +21,44 @@ use std::fmt;
 /// let error = outcomes.into_result().unwrap_err();
 /// assert_eq!(error.to_string(), "2 of 4 failed: #1: timeout; #3: refused");
 /// ```
-pub trait Outcomes<T, E> {
+pub trait Outcomes<T, E>: AsRef<[Result<T, E>]> {
     /// The successes, each with its index.
     fn successes<'a>(&'a self) -> impl Iterator<Item = (usize, &'a T)>
     where
         T: 'a,
-        E: 'a;
+        E: 'a,
+    {
+        self.as_ref().iter().enumerate().filter_map(|(index, outcome)| Some((index, outcome.as_ref().ok()?)))
+    }
 
     /// The failures, each with its index.
     fn failures<'a>(&'a self) -> impl Iterator<Item = (usize, &'a E)>
     where
         T: 'a,
-        E: 'a;
+        E: 'a,
+    {
+        self.as_ref().iter().enumerate().filter_map(|(index, outcome)| Some((index, outcome.as_ref().err()?)))
+    }
 
     /// How many succeeded.
-    fn success_count(&self) -> usize;
+    fn success_count(&self) -> usize {
+        self.as_ref().iter().filter(|outcome| outcome.is_ok()).count()
+    }
 
     /// How many failed.
-    fn failure_count(&self) -> usize;
+    fn failure_count(&self) -> usize {
+        self.as_ref().len() - self.success_count()
+    }
 
     /// All failures as one error; `None` if there are none. It borrows: to return it, use
     /// [`into_result`](Outcomes::into_result).
-    fn compound_error(&self) -> Option<GatherError<&E>>;
+    fn compound_error<'a>(&'a self) -> Option<GatherError<&'a E>>
+    where
+        T: 'a,
+    {
+        let failures: Vec<_> = self.failures().collect();
+        if failures.is_empty() { None } else { Some(GatherError { failures, total: self.as_ref().len() }) }
+    }
 
     /// All values in order, or all failures as one error.
     ///
@@ -52,80 +69,19 @@ pub trait Outcomes<T, E> {
     where
         Self: IntoIterator<Item = Result<T, E>> + Sized,
     {
-        let mut values = Vec::new();
-        let mut failures = Vec::new();
-        let mut total = 0;
-        for outcome in self {
+        let total = self.as_ref().len();
+        let (mut values, mut failures) = (Vec::new(), Vec::new());
+        for (index, outcome) in self.into_iter().enumerate() {
             match outcome {
                 Ok(value) => values.push(value),
-                Err(error) => failures.push((total, error)),
+                Err(error) => failures.push((index, error)),
             }
-            total += 1;
         }
         if failures.is_empty() { Ok(values) } else { Err(GatherError { failures, total }) }
     }
 }
 
-impl<T, E> Outcomes<T, E> for [Result<T, E>] {
-    fn successes<'a>(&'a self) -> impl Iterator<Item = (usize, &'a T)>
-    where
-        T: 'a,
-        E: 'a,
-    {
-        self.iter().enumerate().filter_map(|(index, outcome)| Some((index, outcome.as_ref().ok()?)))
-    }
-
-    fn failures<'a>(&'a self) -> impl Iterator<Item = (usize, &'a E)>
-    where
-        T: 'a,
-        E: 'a,
-    {
-        self.iter().enumerate().filter_map(|(index, outcome)| Some((index, outcome.as_ref().err()?)))
-    }
-
-    fn success_count(&self) -> usize {
-        self.successes().count()
-    }
-
-    fn failure_count(&self) -> usize {
-        self.failures().count()
-    }
-
-    fn compound_error(&self) -> Option<GatherError<&E>> {
-        let failures: Vec<_> = self.failures().collect();
-        if failures.is_empty() { None } else { Some(GatherError { failures, total: self.len() }) }
-    }
-}
-
-impl<T, E> Outcomes<T, E> for Vec<Result<T, E>> {
-    fn successes<'a>(&'a self) -> impl Iterator<Item = (usize, &'a T)>
-    where
-        T: 'a,
-        E: 'a,
-    {
-        self.as_slice().successes()
-    }
-
-    fn failures<'a>(&'a self) -> impl Iterator<Item = (usize, &'a E)>
-    where
-        T: 'a,
-        E: 'a,
-    {
-        self.as_slice().failures()
-    }
-
-    fn success_count(&self) -> usize {
-        self.as_slice().success_count()
-    }
-
-    fn failure_count(&self) -> usize {
-        self.as_slice().failure_count()
-    }
-
-    fn compound_error(&self) -> Option<GatherError<&E>> {
-        self.as_slice().compound_error()
-    }
-}
+impl<T, E, R: AsRef<[Result<T, E>]> + ?Sized> Outcomes<T, E> for R {}
 
 /// Every failure of a gather, each with the index of its child.
 ///

@@ -1,9 +1,10 @@
-//! Running destructors so that a panic in one keeps no other from running.
+//! Destructors that panic: none keeps another from running.
 //!
-//! The first panic is kept, to go on when all is done. The payloads of the others are leaked: to drop a payload is
-//! to run a user's destructor again, which could panic again. (The panic hook has reported them.)
+//! The first panic is kept, and goes on when all have run; unless one is going on already, because two at
+//! once would abort. The payloads of the others are leaked: to drop a payload is to run a user's destructor
+//! again, which could panic again. (The panic hook has reported them.)
 //!
-//! Next: [`progress`](crate::progress).
+//! Next: [`policy`](crate::policy), the modes.
 
 use std::any::Any;
 use std::mem;
@@ -11,99 +12,74 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use gather_runtime::group::without_budget;
 
-/// A value that is held while another destructor runs. If that panics, this one is dropped during the unwinding, where
-/// a second panic would abort: so it is caught.
-pub(crate) struct Guarded<T>(Option<T>);
-
-impl<T> Guarded<T> {
-    #[inline]
-    pub(crate) fn new(value: T) -> Guarded<T> {
-        Guarded(Some(value))
-    }
-
-    #[inline]
-    pub(crate) fn into_inner(mut self) -> Option<T> {
-        self.0.take()
-    }
-}
-
-impl<T> Drop for Guarded<T> {
-    #[inline]
-    fn drop(&mut self) {
-        if let Some(value) = self.0.take() {
-            let mut panics = FirstPanic::default();
-            panics.catch(|| drop(value));
-            panics.forget();
+/// Takes and drops every value, whichever of them panics.
+pub(crate) fn drop_all(values: impl IntoIterator) {
+    let mut values = values.into_iter();
+    let mut first = None;
+    while let Err(panic) = catch(|| values.by_ref().for_each(drop)) {
+        match first {
+            None => first = Some(panic),
+            Some(_) => mem::forget(panic),
         }
     }
-}
-
-/// A value that may be dropped while a panic is under way: if its destructor panics then, that ends here.
-pub(crate) struct Careful<T>(Option<T>);
-
-impl<T> Careful<T> {
-    pub(crate) fn new(value: T) -> Careful<T> {
-        Careful(Some(value))
-    }
-
-    pub(crate) fn get(&mut self) -> &mut T {
-        self.0.as_mut().expect("it is there until this is dropped")
+    match first {
+        Some(panic) if !std::thread::panicking() => resume_unwind(panic),
+        panic => mem::forget(panic),
     }
 }
 
-impl<T> Drop for Careful<T> {
-    fn drop(&mut self) {
-        let mut panics = FirstPanic::default();
-        panics.catch(|| drop(self.0.take()));
-        panics.resume();
-    }
-}
-
-/// Values that are all dropped though destructors of some panic. (Of those in a `Vec`, the second that panics aborts.)
-#[derive(Debug)]
-pub(crate) struct CarefulVec<T>(pub(crate) Vec<T>);
-
-impl<T> Drop for CarefulVec<T> {
-    fn drop(&mut self) {
-        let mut panics = FirstPanic::default();
-        mem::take(&mut self.0).into_iter().for_each(|value| panics.catch(|| drop(value)));
-        panics.resume();
-    }
-}
-
-/// The first panic of some calls.
-/// Runs `f`, which drops a child of type `F`, without a budget. (Asking first whether that runs anything saves 10 of the 93
-/// instructions of a child that is ready.)
-#[inline]
+/// Runs `f`, which drops a child of type `F`, without a budget. (Asking first whether that runs anything
+/// saves a tenth of the instructions of a child that is ready.)
 pub(crate) fn drop_child<F>(f: impl FnOnce()) {
     if mem::needs_drop::<F>() { without_budget(f) } else { f() }
 }
 
-#[derive(Default)]
-pub(crate) struct FirstPanic(Option<Box<dyn Any + Send>>);
+/// Runs a destructor where there is a result, or another panic, that goes first: a panic in it ends here.
+pub(crate) fn forget_panic(f: impl FnOnce()) {
+    if let Err(panic) = catch(f) {
+        mem::forget(panic);
+    }
+}
 
-impl FirstPanic {
-    /// Runs `f`; if it panics, and nothing did before, keeps the panic.
-    #[inline]
-    pub(crate) fn catch(&mut self, f: impl FnOnce()) {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| without_budget(f))) {
-            match self.0 {
-                None => self.0 = Some(panic),
-                Some(_) => mem::forget(panic),
-            }
+fn catch(f: impl FnOnce()) -> Result<(), Box<dyn Any + Send>> {
+    catch_unwind(AssertUnwindSafe(|| without_budget(f)))
+}
+
+/// Values that are dropped by [`drop_all`]: of those in a `Vec`, the second that panics would abort, and so
+/// would one value that is dropped while a panic goes on.
+#[derive(Debug)]
+pub(crate) struct DropAll<C: Default + IntoIterator>(pub(crate) C);
+
+impl<C: Default + IntoIterator> DropAll<C> {
+    pub(crate) fn take(&mut self) -> C {
+        mem::take(&mut self.0)
+    }
+}
+
+impl<C: Default + IntoIterator> Drop for DropAll<C> {
+    fn drop(&mut self) {
+        if mem::needs_drop::<C>() {
+            drop_all(self.take());
         }
     }
+}
 
-    /// Forgets the panic: there is a result, or another panic, that goes first.
-    pub(crate) fn forget(self) {
-        mem::forget(self.0);
+/// Runs `f`, a destructor, and returns the value. If `f` panics, the value is dropped while that goes on.
+pub(crate) fn holding<T>(value: T, f: impl FnOnce()) -> T {
+    let mut held = DropAll(Some(value));
+    f();
+    held.take().expect("it was just put there")
+}
+
+/// An iterator whose rest is dropped like this.
+impl<I: Iterator + Default> Iterator for DropAll<I> {
+    type Item = I::Item;
+
+    fn next(&mut self) -> Option<I::Item> {
+        self.0.next()
     }
 
-    /// Lets the panic go on, unless one is going on already: two at once would abort.
-    pub(crate) fn resume(self) {
-        match self.0 {
-            Some(panic) if !std::thread::panicking() => resume_unwind(panic),
-            panic => mem::forget(panic),
-        }
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
     }
 }

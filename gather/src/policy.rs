@@ -3,20 +3,20 @@
 //! There is one engine ([`engine`](crate::engine)); a mode is a [`Policy`], which judges each output when it comes. The two
 //! that everybody uses are here, the others in [`modes`](crate::modes).
 //!
-//! Next: [`panics`](crate::panics).
+//! Next: [`engine`](crate::engine).
 
 use std::ops::ControlFlow;
 use std::task::{Context, Poll};
 
 use gather_runtime::group::MAX_CHILDREN;
 
-use crate::ordered::Ordered;
-use crate::panics::FirstPanic;
+use crate::panics::DropAll;
 
 /// The outputs that a gather keeps until it is done, by the index of their children; and how many children there are.
 #[derive(Debug)]
 pub struct Kept<O> {
-    outputs: Ordered<O>,
+    /// By index. It ends with the last one that was kept.
+    outputs: DropAll<Vec<Option<O>>>,
     /// How many children were started.
     started: usize,
     /// How many there will be, if the input says so exactly.
@@ -28,17 +28,36 @@ pub struct Kept<O> {
 
 impl<O> Kept<O> {
     pub(crate) const fn new() -> Kept<O> {
-        Kept { outputs: Ordered::new(), started: 0, expected: 0, all_started: false, expects_none: false }
+        Kept {
+            outputs: DropAll(Vec::new()),
+            started: 0,
+            expected: 0,
+            all_started: false,
+            expects_none: false,
+        }
     }
 
     /// Keeps an output.
     ///
     /// # Panics
     ///
-    /// If an output with this index was kept before (not always: a later one may replace an earlier one).
-    #[inline(always)]
+    /// If an output with this index was kept before.
     pub fn keep(&mut self, index: usize, output: O) {
-        self.outputs.insert(index, output);
+        let outputs = &mut self.outputs.0;
+        if index < outputs.len() {
+            assert!(outputs[index].is_none(), "the output of child {index} was kept before");
+            outputs[index] = Some(output);
+        } else {
+            if index > outputs.len() {
+                outputs.resize_with(index, || None);
+            }
+            outputs.push(Some(output));
+        }
+    }
+
+    /// An output that was kept.
+    pub(crate) fn get(&self, index: usize) -> Option<&O> {
+        self.outputs.0.get(index)?.as_ref()
     }
 
     /// How many children have been started so far.
@@ -53,7 +72,7 @@ impl<O> Kept<O> {
 
     /// Takes all that was kept.
     pub fn take(&mut self) -> Kept<O> {
-        let outputs = std::mem::replace(&mut self.outputs, Ordered::new());
+        let outputs = DropAll(self.outputs.take());
         Kept { outputs, ..*self }
     }
 
@@ -62,19 +81,24 @@ impl<O> Kept<O> {
     /// # Panics
     ///
     /// If the output of a child is missing before one that was kept.
-    pub fn into_vec(self) -> Vec<O> {
-        self.outputs.into_vec()
+    pub fn into_vec(mut self) -> Vec<O> {
+        // The standard library does this in place, in the memory of the options.
+        let outputs = self.outputs.take().into_iter();
+        outputs.map(|output| output.expect("the output of a child is missing")).collect()
     }
 
     /// The outputs in input order, with `None` for each child that has given none, or whose output was not kept: as many
     /// as there are children, if the input knows their number exactly (and it is at most
     /// [`MAX_CHILDREN`]), and else as many as were started.
-    pub fn into_options(self) -> Vec<Option<O>> {
-        self.outputs.into_options(self.started, self.expected)
+    pub fn into_options(mut self) -> Vec<Option<O>> {
+        let mut outputs = self.outputs.take();
+        let has_room = outputs.try_reserve_exact(self.expected.saturating_sub(outputs.len())).is_ok();
+        let count = if has_room { self.expected.max(self.started) } else { self.started };
+        outputs.resize_with(count.max(outputs.len()), || None);
+        outputs
     }
 
-    /// Counts a child, and gives its index.
-    #[inline(always)]
+    /// Counts a child, and returns its index.
     pub(crate) fn start(&mut self) -> usize {
         self.started += 1;
         self.started - 1
@@ -84,19 +108,18 @@ impl<O> Kept<O> {
         self.all_started = true;
     }
 
-    /// What the input says of how many children there will be. Only a hint: one that is wrong changes no result.
+    /// What the input says of how many children there will be. Only a hint: one that is wrong changes no result, and
+    /// one for which there is no memory is not followed.
     pub(crate) fn expect(&mut self, (least, most): (usize, Option<usize>)) {
-        self.outputs.expect(if self.expects_none { 0 } else { least });
+        if !self.expects_none {
+            let _ = self.outputs.0.try_reserve_exact(least);
+        }
         self.expected = if most == Some(least) && least <= MAX_CHILDREN as usize { least } else { 0 };
     }
 
     /// No output will be kept.
     pub(crate) fn expect_none(&mut self) {
         self.expects_none = true;
-    }
-
-    pub(crate) fn clear(&mut self, panics: &mut FirstPanic) {
-        self.outputs.clear(panics);
     }
 }
 
@@ -192,8 +215,8 @@ impl<T, E> Policy<Result<T, E>> for FailFast {
     }
 
     fn finish(&mut self, kept: Kept<Result<T, E>>) -> Self::Output {
-        // Only successes were kept. The standard library does this in place, in the memory of the results.
-        Ok(kept.into_vec().into_iter().filter_map(Result::ok).collect())
+        let outputs = kept.into_vec().into_iter();
+        Ok(outputs.filter_map(Result::ok).collect()) // only successes were kept
     }
 }
 

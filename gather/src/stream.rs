@@ -8,9 +8,8 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::ops::ControlFlow;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures_core::{FusedStream, Stream};
 
@@ -96,18 +95,11 @@ where
         if siblings.is_over() {
             return Poll::Ready(None);
         }
-        match catch_unwind(AssertUnwindSafe(|| siblings.advance(&mut Each, cx))) {
-            Ok(Poll::Ready(None)) => {
-                // No child is left; a destructor of the input that panics now has been reported by the panic hook.
-                siblings.release().forget();
-                Poll::Ready(None)
-            }
-            Ok(poll) => poll,
-            Err(panic) => {
-                siblings.release().forget();
-                resume_unwind(panic)
-            }
+        let next = ready!(siblings.poll(&mut Each, cx));
+        if next.is_none() {
+            siblings.end();
         }
+        Poll::Ready(next)
     }
 
     /// What the input says of how many there will be, and those that run.

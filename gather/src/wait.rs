@@ -1,22 +1,23 @@
 //! [`wait()`] for tasks, as `asyncio.wait` does: what has finished, what has not, and nothing is cancelled.
 //!
-//! Tasks do not live here, and their handles may be moved; so there are no slots, no engine and no policy: a list of
-//! handles, and a group that says which of them were woken. When it is enough, the rest of the list is looked through once for
-//! tasks that have finished as well.
+//! It is a gather whose children are the handles of tasks, with a [`Policy`] that ends it. A handle may be
+//! moved after it was polled, so those that have not finished are taken out of their slots again.
 //!
 //! Next: [`outcomes`](crate::outcomes), for what a capture gives.
 
 use std::fmt;
 use std::future::Future;
-use std::mem::take;
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use gather_runtime::group::{Group, Polling, without_budget};
-use gather_runtime::{Sleep, Task, TaskError, YieldNow, sleep, yield_now};
+use gather_runtime::group::without_budget;
+use gather_runtime::{Task, TaskError, sleep, yield_now};
 
-use crate::panics::FirstPanic;
+use crate::engine::Siblings;
+use crate::panics::DropAll;
+use crate::policy::{Kept, Policy};
 
 /// Waits for tasks, and gives those that have finished and those that have not: a future of [`Waited`].
 ///
@@ -57,11 +58,9 @@ use crate::panics::FirstPanic;
 /// ```
 #[track_caller]
 pub fn wait<T>(tasks: impl IntoIterator<Item = Task<T>>) -> Wait<T> {
-    let handles = Handles(tasks.into_iter().map(Handle::Waiting).collect());
-    let left = handles.0.len();
-    let ends_at: Judge<T> = never;
-    let rest = Rest { handles, left, generation: 1, ends_at, duration: None, sleep: None, last_turn: None };
-    Wait { group: Group::new("wait"), rest, is_over: false }
+    let tasks: Vec<_> = tasks.into_iter().collect();
+    let siblings = Siblings::new(DropAll(tasks.into_iter()), "wait");
+    Wait { siblings, until: Until(|_| false), time: None }
 }
 
 /// What [`wait()`] gives. Both lists are in the order of the input, and together they have every task once.
@@ -74,55 +73,28 @@ pub struct Waited<T> {
     pub pending: Vec<(usize, Task<T>)>,
 }
 
-/// Says of a result whether it is enough.
-type Judge<T> = fn(&Result<T, TaskError>) -> bool;
+/// The tasks that were not polled yet.
+type Tasks<T> = DropAll<std::vec::IntoIter<Task<T>>>;
 
 /// The future of [`wait()`]. `U` says at which result it ends.
 #[must_use = "a wait does nothing unless it is awaited, and dropping it, as `let _ =` does, cancels its tasks"]
 pub struct Wait<T, U = fn(&Result<T, TaskError>) -> bool> {
-    /// Which tasks were woken.
-    group: Group,
-    rest: Rest<T, U>,
-    /// Whether the result was given.
-    is_over: bool,
+    siblings: Siblings<Tasks<T>, Task<T>, Result<T, TaskError>>,
+    until: Until<U>,
+    /// Ready when the time is over, and the tasks that were woken at that moment have had their turn.
+    time: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
 }
 
-/// All of a wait but its group.
-struct Rest<T, U> {
-    handles: Handles<T>,
-    /// How many of them have not given their results.
-    left: usize,
-    /// What the wakers of the tasks carry.
-    generation: u8,
-    /// Whether a result ends the wait.
-    ends_at: U,
-    /// How long it may take.
-    duration: Option<Duration>,
-    /// Set at the first poll, if that is not also the last.
-    sleep: Option<Sleep>,
-    /// Set when the time is over.
-    last_turn: Option<YieldNow>,
-}
-
-/// The tasks, by their indices.
-struct Handles<T>(Vec<Handle<T>>);
-
-enum Handle<T> {
-    Waiting(Task<T>),
-    Done(Result<T, TaskError>),
-}
+/// The mode of a wait: every result is kept, and one for which this is true ends it.
+struct Until<U>(U);
 
 /// No future is in it, only handles.
 impl<T, U> Unpin for Wait<T, U> {}
 
-fn never<T>(_: &Result<T, TaskError>) -> bool {
-    false
-}
-
 impl<T> Wait<T> {
     /// Ends when a task has finished, in whichever way.
     pub fn first_completed(mut self) -> Wait<T> {
-        self.rest.ends_at = |_| true;
+        self.until.0 = |_| true;
         self
     }
 
@@ -140,7 +112,7 @@ impl<T> Wait<T> {
     /// });
     /// ```
     pub fn first_failure(mut self) -> Wait<T> {
-        self.rest.ends_at = Result::is_err;
+        self.until.0 = Result::is_err;
         self
     }
 
@@ -157,10 +129,7 @@ impl<T> Wait<T> {
     /// });
     /// ```
     pub fn until<U: FnMut(&Result<T, TaskError>) -> bool>(self, is_enough: U) -> Wait<T, U> {
-        let Wait { group, rest, is_over } = self;
-        let Rest { handles, left, generation, duration, sleep, last_turn, .. } = rest;
-        let rest = Rest { handles, left, generation, ends_at: is_enough, duration, sleep, last_turn };
-        Wait { group, rest, is_over }
+        Wait { siblings: self.siblings, until: Until(is_enough), time: self.time }
     }
 }
 
@@ -179,7 +148,10 @@ impl<T, U> Wait<T, U> {
     /// });
     /// ```
     pub fn within(mut self, duration: Duration) -> Wait<T, U> {
-        self.rest.duration = Some(duration);
+        self.time = Some(Box::pin(async move {
+            sleep(duration).await;
+            yield_now().await;
+        }));
         self
     }
 }
@@ -188,116 +160,72 @@ impl<T: 'static, U: FnMut(&Result<T, TaskError>) -> bool> Future for Wait<T, U> 
     type Output = Waited<T>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Waited<T>> {
-        let Wait { group, rest, is_over } = &mut *self;
-        assert!(!*is_over, "a wait was polled after it had given its result");
-        let is_ready = rest.left == 0
-            || group.poll(cx, |polling, first_generation| rest.advance(polling, first_generation)).is_ready();
-        if !is_ready {
-            return Poll::Pending;
+        let Wait { siblings, until, time } = &mut *self;
+        assert!(!siblings.is_over(), "a wait was polled after it had given its result");
+        if siblings.counts().0 == 0 && siblings.size_hint().0 == 0 {
+            return Poll::Ready(self.take_apart(Kept::new())); // without tasks it needs no runtime
         }
-        *is_over = true;
-        group.release();
-        rest.sleep = None;
-        Poll::Ready(rest.handles.sort())
+        let results = match (siblings.advance(until, cx), time) {
+            (Poll::Ready(results), _) => results,
+            (Poll::Pending, None) => return Poll::Pending,
+            (Poll::Pending, Some(time)) => {
+                ready!(without_budget(|| time.as_mut().poll(cx))); // also when the tasks have spent it
+                siblings.take_kept()
+            }
+        };
+        self.time = None;
+        Poll::Ready(self.take_apart(results))
     }
 }
 
-impl<T: 'static, U: FnMut(&Result<T, TaskError>) -> bool> Rest<T, U> {
-    /// Takes the results of the tasks that were woken, until it is enough.
-    fn advance(&mut self, polling: &mut Polling<'_>, first_generation: Option<u8>) -> Poll<()> {
-        if let Some(first_generation) = first_generation {
-            self.prepare(polling, first_generation);
-        }
-        let mut has_budget = true;
-        while has_budget {
-            let Some((number, _)) = polling.next() else { break };
-            let Some(handle) = self.handles.0.get_mut(number as usize) else { continue };
-            let Handle::Waiting(task) = handle else { continue };
-            // The unit that a finished task costs is spent below.
-            let poll_task = |cx: &mut Context<'_>| without_budget(|| Pin::new(task).poll(cx));
-            let poll = polling.with_context(number, self.generation, poll_task);
-            if let Poll::Ready(result) = poll {
-                polling.ended(number);
-                self.left -= 1;
-                *handle = Handle::Done(result);
-                let Handle::Done(result) = handle else { unreachable!("it was just put there") };
-                if (self.ends_at)(result) || self.left == 0 {
-                    return Poll::Ready(());
-                }
-            }
-            has_budget = polling.spend(1);
-        }
-        if self.poll_time(&mut polling.context()).is_ready() {
-            return Poll::Ready(());
-        }
-        polling.wait(!has_budget, self.handles.0.len() - self.left)
+impl<O, U: FnMut(&O) -> bool> Policy<O> for Until<U> {
+    type Output = Kept<O>;
+
+    fn judge(&mut self, index: usize, output: O, kept: &mut Kept<O>) -> ControlFlow<Kept<O>> {
+        kept.keep(index, output); // first: a panic of the user's function loses none
+        let is_enough = kept.get(index).is_some_and(&mut self.0);
+        if is_enough { ControlFlow::Break(kept.take()) } else { ControlFlow::Continue(()) }
     }
 
-    /// Whether the time is over, and the tasks that were woken at that moment have had their turn.
-    fn poll_time(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(duration) = self.duration else { return Poll::Pending };
-        if self.last_turn.is_none() {
-            let sleep = self.sleep.get_or_insert_with(|| sleep(duration));
-            ready!(without_budget(|| Pin::new(sleep).poll(cx))); // also when the tasks have spent it
-        }
-        Pin::new(self.last_turn.get_or_insert_with(yield_now)).poll(cx)
-    }
-
-    /// The group is new on this runtime: every task is polled once, so that it learns its waker.
-    fn prepare(&mut self, polling: &mut Polling<'_>, first_generation: u8) {
-        self.generation = first_generation;
-        polling.grow(u32::try_from(self.handles.0.len()).unwrap_or(u32::MAX));
-        for (number, handle) in (0..).zip(&self.handles.0) {
-            if let Handle::Waiting(_) = handle {
-                polling.started(number, first_generation, number as usize);
-                polling.push(number, first_generation);
-            }
-        }
+    fn finish(&mut self, kept: Kept<O>) -> Kept<O> {
+        kept
     }
 }
 
-impl<T: 'static> Handles<T> {
-    /// Takes all apart into what is done and what is not.
-    fn sort(&mut self) -> Waited<T> {
-        let mut waited = Waited { done: Vec::new(), pending: Vec::new() };
-        for (index, handle) in take(&mut self.0).into_iter().enumerate() {
-            match handle {
-                Handle::Done(result) => waited.done.push((index, result)),
-                Handle::Waiting(task) => match finished(task) {
-                    Ok(result) => waited.done.push((index, result)),
-                    Err(task) => waited.pending.push((index, task)),
-                },
+impl<T: 'static, U> Wait<T, U> {
+    /// What is done, and what is not.
+    fn take_apart(&mut self, results: Kept<Result<T, TaskError>>) -> Waited<T> {
+        let results = results.into_options().into_iter().enumerate();
+        let mut done: Vec<_> = results.filter_map(|(index, result)| Some((index, result?))).collect();
+        let mut pending = Vec::new();
+        for (index, mut task) in self.siblings.take_rest() {
+            match finished(&mut task) {
+                Some(result) => done.push((index, result)),
+                None => pending.push((index, task)),
             }
         }
-        waited
+        done.sort_unstable_by_key(|(index, _)| *index);
+        self.siblings.end();
+        Waited { done, pending }
     }
 }
 
-/// The result of a task that has finished, though its wake has not come yet; or the task.
-fn finished<T: 'static>(mut task: Task<T>) -> Result<Result<T, TaskError>, Task<T>> {
+/// The result of a task that has finished, though its wake may not have come yet.
+fn finished<T: 'static>(task: &mut Task<T>) -> Option<Result<T, TaskError>> {
     if !task.is_finished() {
-        return Err(task);
+        return None;
     }
-    // It is asked only once.
-    match without_budget(|| Pin::new(&mut task).poll(&mut Context::from_waker(Waker::noop()))) {
-        Poll::Ready(result) => Ok(result),
-        Poll::Pending => Err(task),
-    }
-}
-
-impl<T> Drop for Handles<T> {
-    fn drop(&mut self) {
-        let mut panics = FirstPanic::default();
-        for handle in take(&mut self.0) {
-            panics.catch(|| drop(handle));
-        }
-        panics.resume();
+    match without_budget(|| Pin::new(task).poll(&mut Context::from_waker(Waker::noop()))) {
+        Poll::Ready(result) => Some(result),
+        Poll::Pending => None,
     }
 }
 
 impl<T, U> fmt::Debug for Wait<T, U> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tasks = self.rest.handles.0.len();
-        f.debug_struct("Wait").field("tasks", &tasks).field("left", &self.rest.left).finish_non_exhaustive()
+        let (started, running) = self.siblings.counts();
+        let left = self.siblings.size_hint().0;
+        let tasks = started - running + left;
+        f.debug_struct("Wait").field("tasks", &tasks).field("left", &left).finish_non_exhaustive()
     }
 }

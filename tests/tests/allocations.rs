@@ -48,7 +48,7 @@ fn a_gather_of_ready_futures_takes_memory_for_its_outputs_and_else_the_same_for_
     let beside_outputs = |count: usize| {
         let futures = (0..count as u64).map(ready);
         let counts = measured(&runtime, async { drop(gather(futures).capture().await) });
-        counts.bytes_max - count as u64 * 8
+        counts.bytes_max - (count * size_of::<Option<u64>>()) as u64
     };
     let of_a_hundred = beside_outputs(100);
     assert_eq!(beside_outputs(1_000_000), of_a_hundred);

@@ -6,32 +6,32 @@ use std::ops::ControlFlow;
 use std::task::{Context, Poll};
 
 use crate::outcomes::GatherError;
-use crate::panics::CarefulVec;
+use crate::panics::DropAll;
 use crate::policy::{Kept, Policy};
 
 /// The mode of [`first_ok`](crate::Gather::first_ok): the first success ends it.
 #[derive(Debug)]
 pub struct FirstOk<E> {
-    failures: CarefulVec<(usize, E)>,
+    failures: DropAll<Vec<(usize, E)>>,
 }
 
 /// The mode of [`first_ok_n`](crate::Gather::first_ok_n): so many successes end it.
 #[derive(Debug)]
 pub struct FirstOkN<T, E> {
     needed: usize,
-    successes: CarefulVec<(usize, T)>,
-    failures: CarefulVec<(usize, E)>,
+    successes: DropAll<Vec<(usize, T)>>,
+    failures: DropAll<Vec<(usize, E)>>,
 }
 
 impl<E> FirstOk<E> {
     pub(crate) const fn new() -> Self {
-        FirstOk { failures: CarefulVec(Vec::new()) }
+        FirstOk { failures: DropAll(Vec::new()) }
     }
 }
 
 impl<T, E> FirstOkN<T, E> {
     pub(crate) fn new(needed: usize) -> Self {
-        FirstOkN { needed, successes: CarefulVec(Vec::new()), failures: CarefulVec(Vec::new()) }
+        FirstOkN { needed, successes: DropAll(Vec::new()), failures: DropAll(Vec::new()) }
     }
 
     /// Whether there can still be enough. As long as the input may have more children, there can.

@@ -1,39 +1,37 @@
 //! The group that grows while it runs: [`scope()`].
 //!
 //! ```text
-//!   body = child 0 ──┐ s.spawn(..)        ┌──────────── engine.rs: polls the numbers that were woken
-//!   child 3 ─────────┴──────► table ──────┤
-//!                             of futures  └──────────── ScopedTask: cancels by number, and takes the output
+//!   body ───────────┐ s.spawn(..)   ┌─────────── engine.rs: polls those that were woken
+//!   child ──────────┴──► child ◄────┼─────────── Scope: cancels all, knows the names
+//!                       (a cell)    └─────────── ScopedTask: cancels it, and takes the output
 //! ```
 //!
-//! It is a gather whose input goes on coming: the engine takes each new child from the scope's [`table`] and runs it as it
-//! runs any child, and the policy is as short as one can be. The body is the first child.
+//! It is a gather whose input goes on coming: the engine takes each new child from the scope and runs it as
+//! it runs any child. The body is the first child. A [`child`] is a cell that the engine, the scope and its
+//! handle share.
 //!
-//! The children may borrow the scope, and the scope has the children: it is in a `ManuallyDrop`, so that the compiler need
-//! not fear its destructor, and [`Running`] comes after it and drops the children in its place. All this is checked by the
-//! compiler: there is no unsafe code in it.
+//! The children may borrow the scope, and the scope has the children: it is in a `ManuallyDrop`, so that the
+//! compiler need not fear its destructor, and [`Running`] comes after it and drops the children in its place.
+//! All this is checked by the compiler: there is no unsafe code in it.
 //!
 //! Next: [`table`].
 
+mod child;
 mod table;
-mod task;
 
-use std::cell::Cell;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ops::{AsyncFnOnce, ControlFlow};
-use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
-use std::pin::Pin;
-use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::panic::Location;
 
 use crate::engine::Siblings;
-use crate::panics::{FirstPanic, Guarded};
+use crate::panics::{drop_all, holding};
 use crate::policy::{Kept, Policy};
-use table::{Child, NewChildren, Table};
-pub use task::ScopedTask;
+use child::Child;
+pub use child::ScopedTask;
+use table::{NewChildren, Polled, Table};
 
 /// Runs a body that may start children while it runs, and ends when the body and every child have ended.
 ///
@@ -129,22 +127,22 @@ where
     run_at(Location::caller(), body)
 }
 
-/// Runs a scope for who called [`scope()`] there.
+/// Runs a scope that was made there.
 async fn run_at<'env, T, E: 'env, B>(place: &'static Location<'static>, body: B) -> Result<T, E>
 where
     B: for<'scope> AsyncFnOnce(&'scope Scope<'scope, 'env, E>) -> Result<T, E>,
 {
     // In this order, so that what is borrowed by the next goes after it.
-    let output = Cell::new(None);
     let scope = ManuallyDrop::new(Scope { table: Table::new(), environment: PhantomData });
-    let running = Running::new(&scope.table, place);
     let scope: &Scope<'_, 'env, E> = &scope;
-    scope.table.add(Box::pin(async {
-        output.set(Some(body(scope).await?));
-        Ok(())
-    }));
-    running.await?;
-    Ok(output.take().expect("the body has given it"))
+    let mut siblings = Siblings::new(NewChildren(&scope.table), "scope");
+    siblings.group.set_place(place);
+    let mut running = Running { table: &scope.table, siblings };
+    let body = Child::new(&scope.table, None, body(scope));
+    scope.table.add_body(body.clone());
+    let result = poll_fn(|cx| running.siblings.advance(&mut UntilError, cx)).await;
+    holding(result, || running.end())?;
+    Ok(body.take_output().expect("the body has ended"))
 }
 
 // `E: 'env` is not needed here, but by the callers: in the body the compiler knows that `E` outlives `'scope`, as `'env` does.
@@ -208,17 +206,17 @@ impl<'scope, E> Scope<'scope, '_, E> {
         self.start(Some(name.into()), future)
     }
 
-    fn start<U, F>(&'scope self, name: Option<Rc<str>>, future: F) -> ScopedTask<'scope, U>
+    fn start<U, F>(&'scope self, name: Option<Box<str>>, future: F) -> ScopedTask<'scope, U>
     where
         F: Future<Output = Result<U, E>> + 'scope,
         U: 'scope,
     {
-        let (promise, slot) = task::promise();
-        let number = self.table.add(promise.kept_by(future));
-        if let (Some(number), Some(name)) = (number, &name) {
-            self.table.set_name(number, name.clone());
+        let child = Child::new(&self.table, name, future);
+        match self.table.add(child.clone()) {
+            Some(key) => child.set_key(key),
+            None => child.clone().cancel(),
         }
-        ScopedTask::new(&self.table, number, slot, name)
+        ScopedTask::new(child)
     }
 
     /// Cancels every child that there is now: each is dropped before this returns; a child that calls it, when its poll
@@ -227,7 +225,7 @@ impl<'scope, E> Scope<'scope, '_, E> {
     /// It ends neither the scope nor the body, which go on and may spawn again. If a destructor panics, the panic goes on
     /// when all have run.
     pub fn cancel(&self) {
-        self.table.cancel_all();
+        drop_all(self.table.all().into_iter().map(|child| child.cancel()));
     }
 
     /// How many children have not ended. The body does not count.
@@ -243,7 +241,9 @@ impl<'scope, E> Scope<'scope, '_, E> {
 
 impl<E> fmt::Debug for Scope<'_, '_, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Scope").field("len", &self.len()).field("named", &self.table.names()).finish()
+        let children = self.table.all();
+        let named: Vec<_> = children.iter().filter_map(|child| child.name()).collect();
+        f.debug_struct("Scope").field("len", &self.len()).field("named", &named).finish()
     }
 }
 
@@ -270,54 +270,23 @@ impl<E> Policy<Result<(), E>> for UntilError {
     }
 }
 
-/// Runs the children, and drops them when it ends or is dropped.
+/// The children while they run. It drops them when the scope ends, panics or is dropped.
 struct Running<'scope, E> {
     table: &'scope Table<'scope, E>,
-    siblings: Siblings<NewChildren<'scope, E>, Child<'scope, E>, Result<(), E>>,
+    siblings: Siblings<NewChildren<'scope, E>, Polled<'scope, E>, Result<(), E>>,
 }
 
-/// It has only numbers, and nothing that is pinned.
-impl<E> Unpin for Running<'_, E> {}
-
-impl<'scope, E> Running<'scope, E> {
-    fn new(table: &'scope Table<'scope, E>, place: &'static Location<'static>) -> Self {
-        let mut siblings = Siblings::new(table.new_children(), "scope");
-        siblings.group.set_place(place);
-        Running { table, siblings }
-    }
-
+impl<E> Running<'_, E> {
     /// Drops every child that is left, and takes no more.
-    fn end(&mut self) -> FirstPanic {
-        let panics = self.table.end();
-        self.siblings.release().forget(); // it has only numbers
-        panics
-    }
-}
-
-impl<E> Future for Running<'_, E> {
-    type Output = Result<(), E>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), E>> {
-        // After a panic nothing is used, except to drop it.
-        match catch_unwind(AssertUnwindSafe(|| self.siblings.advance(&mut UntilError, cx))) {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(result)) => {
-                let result = Guarded::new(result);
-                self.end().resume();
-                result.into_inner().map_or(Poll::Pending, Poll::Ready)
-            }
-            Err(panic) => {
-                self.end().forget();
-                resume_unwind(panic)
-            }
-        }
+    fn end(&mut self) {
+        self.table.close();
+        self.siblings.release();
+        self.table.free();
     }
 }
 
 impl<E> Drop for Running<'_, E> {
     fn drop(&mut self) {
-        if !self.siblings.is_over() {
-            self.end().resume();
-        }
+        self.end();
     }
 }
