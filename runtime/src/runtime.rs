@@ -130,9 +130,9 @@ impl Runtime {
     /// the runtime still around it.
     fn end(&self, local: &Local) {
         local.drop_tasks();
-        // From here on nothing comes from other threads. What was asked for is dropped, not done.
-        let commands = self.event_loop.borrow().receiver.close();
-        commands.into_iter().for_each(|command| contain(|| drop(command)));
+        // From here on nothing comes from other threads. Messages that are left are dropped, and not run.
+        let messages = self.event_loop.borrow().receiver.close();
+        messages.into_iter().for_each(|message| contain(|| drop(message)));
         let jobs = local.pool.borrow().as_ref().map(|pool| pool.close());
         jobs.into_iter().flatten().for_each(|job| contain(|| drop(job)));
         let sources = local.sources.borrow_mut().take_all();
@@ -266,7 +266,7 @@ impl Builder {
         let (reactor, bell) = Reactor::new(self.event_capacity)?;
         let registry = reactor.registry()?;
         let receiver = Receiver::open(bell)?;
-        let id = receiver.id();
+        let id = receiver.id;
         let local = Local::new();
         local.set_id(id);
         local.clock.start(self.virtual_clock);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::budget;
 use crate::local::{self, Local};
-use crate::mailbox::{self, Command, RuntimeId};
+use crate::mailbox::{RuntimeId, on_home};
 use crate::waker;
 
 /// The time as the runtime of this thread sees it: the system's, or the virtual one of a runtime with
@@ -106,10 +106,11 @@ impl Sleep {
         if runtime == RuntimeId::NONE {
             return;
         }
-        match local::with_home(runtime, |local| local.timers.borrow_mut().remove(self.row)) {
-            Some(waker) => drop(waker), // a foreign waker runs foreign code: nothing is borrowed here
-            None => drop(mailbox::send(runtime, Command::RemoveTimer(self.row))),
-        }
+        let row = self.row;
+        on_home(runtime, move |local| {
+            let waker = local.timers.borrow_mut().remove(row);
+            drop(waker); // a foreign waker runs foreign code: nothing is borrowed here
+        });
     }
 }
 
