@@ -13,6 +13,9 @@
 //!
 //! Timers fire in the order of their ticks, and within a tick in the order in which they were put in.
 //!
+//! A slot knows the earliest deadline that was put in, so the loop sleeps until a timer is due, and not until a slot of a
+//! higher level begins. (Without that, ten intervals of a second wake the loop twenty times a second.)
+//!
 //! A binary heap would be simpler, but a timeout that never fires costs it O(log n) twice, and that is what most
 //! timers are.
 //!
@@ -27,7 +30,8 @@ use slab::Slab;
 const LEVEL_BITS: u32 = 6;
 /// The slots of a level.
 const SLOTS: usize = 1 << LEVEL_BITS;
-/// The levels: enough for all bits of a tick.
+/// The most levels: enough for all bits of a tick.
+#[cfg(test)]
 const LEVELS: usize = u64::BITS.div_ceil(LEVEL_BITS) as usize;
 /// No timer.
 const NIL: u32 = u32::MAX;
@@ -36,12 +40,14 @@ const NIL: u32 = u32::MAX;
 pub(crate) struct Wheel {
     /// A row for each timer.
     timers: Slab<Timer>,
-    /// The lists of each level, made when the first timer is.
-    levels: Option<Box<[Level; LEVELS]>>,
+    /// The levels up to the highest that was ever needed.
+    levels: Vec<Level>,
     /// The present: every timer that is due at this tick or before it has fired.
     now: u64,
     /// How many timers wait.
     waiting: usize,
+    /// How many ticks a timer may fire late, so that several fire in one turn.
+    slack: u64,
 }
 
 /// The slots of one level.
@@ -52,11 +58,13 @@ struct Level {
     lists: [List; SLOTS],
 }
 
-/// The first and last timer of a slot. They mean nothing where the slot is not occupied.
+/// The timers of a slot. It means nothing where the slot is not occupied.
 #[derive(Clone, Copy)]
 struct List {
     first: u32,
     last: u32,
+    /// No timer is due before this tick. One was due then, but it may have been removed.
+    earliest: u64,
 }
 
 /// One timer.
@@ -90,7 +98,12 @@ impl Place {
 
 impl Wheel {
     pub(crate) const fn new() -> Wheel {
-        Wheel { timers: Slab::new(), levels: None, now: 0, waiting: 0 }
+        Wheel { timers: Slab::new(), levels: Vec::new(), now: 0, waiting: 0, slack: 0 }
+    }
+
+    /// Sets how many ticks a timer may fire late.
+    pub(crate) fn set_slack(&mut self, ticks: u64) {
+        self.slack = ticks;
     }
 
     /// How many timers wait.
@@ -136,10 +149,10 @@ impl Wheel {
         &mut self.timers[row as usize].waker
     }
 
-    /// A tick at which something is to be done, not later than the first timer is due: the wheel has to turn
-    /// there. Exactly the first timer's tick if that is near.
+    /// When the wheel has to turn: when the first timer is due, plus the slack. It may be earlier if a timer was removed.
     pub(crate) fn next_turn(&self) -> Option<u64> {
-        self.next_slot().map(|(_, _, start)| start)
+        let (level, slot, _) = self.next_slot()?;
+        Some(self.levels[level].lists[slot].earliest.saturating_add(self.slack))
     }
 
     /// Turns the wheel to `now`. Each timer that is due is taken from its slot, in order, and its waker given to
@@ -171,10 +184,9 @@ impl Wheel {
         if self.waiting == 0 {
             return None;
         }
-        let levels = self.levels.as_deref()?;
-        let level = levels.iter().position(|level| level.occupied != 0)?;
+        let level = self.levels.iter().position(|level| level.occupied != 0)?;
         // A slot before the present would be one of the next round: there is none, its timers are a level up.
-        let slot = levels[level].occupied.trailing_zeros();
+        let slot = self.levels[level].occupied.trailing_zeros();
         let low = level as u32 * LEVEL_BITS;
         let above = self.now.checked_shr(low + LEVEL_BITS).unwrap_or(0);
         let start = above.checked_shl(low + LEVEL_BITS).unwrap_or(0) | (slot as u64) << low;
@@ -187,8 +199,11 @@ impl Wheel {
         let differing = (tick ^ self.now) | 1;
         let level = ((u64::BITS - 1 - differing.leading_zeros()) / LEVEL_BITS) as usize;
         let slot = (tick >> (level as u32 * LEVEL_BITS)) as usize % SLOTS;
-        let levels = self.levels.get_or_insert_with(Level::make_all);
-        let previous = levels[level].push(slot, row);
+        if level >= self.levels.len() {
+            self.levels.reserve_exact(level + 1 - self.levels.len());
+            self.levels.resize(level + 1, Level::EMPTY);
+        }
+        let previous = self.levels[level].push(slot, row, tick);
         if previous != NIL {
             self.timers[previous as usize].next = row;
         }
@@ -201,8 +216,7 @@ impl Wheel {
     fn unlink(&mut self, row: u32) {
         let Timer { previous, next, place, .. } = self.timers[row as usize];
         let (level, slot) = place.level_and_slot();
-        let Some(levels) = &mut self.levels else { return };
-        let level = &mut levels[level];
+        let level = &mut self.levels[level];
         match previous {
             NIL => level.lists[slot].first = next,
             previous => self.timers[previous as usize].next = next,
@@ -218,26 +232,24 @@ impl Wheel {
 
     /// Empties a slot and returns the first of its timers, which are still linked to each other.
     fn take_list(&mut self, level: usize, slot: usize) -> u32 {
-        let Some(levels) = &mut self.levels else { return NIL };
-        levels[level].occupied &= !(1 << slot);
-        levels[level].lists[slot].first
+        self.levels[level].occupied &= !(1 << slot);
+        self.levels[level].lists[slot].first
     }
 }
 
 impl Level {
-    fn make_all() -> Box<[Level; LEVELS]> {
-        let empty = List { first: NIL, last: NIL };
-        Box::new([Level { occupied: 0, lists: [empty; SLOTS] }; LEVELS])
-    }
+    const EMPTY: Level =
+        Level { occupied: 0, lists: [List { first: NIL, last: NIL, earliest: u64::MAX }; SLOTS] };
 
     /// Puts a timer at the end of a list, and returns the one before it.
-    fn push(&mut self, slot: usize, row: u32) -> u32 {
+    fn push(&mut self, slot: usize, row: u32, tick: u64) -> u32 {
         let list = &mut self.lists[slot];
         if self.occupied & (1 << slot) == 0 {
             self.occupied |= 1 << slot;
-            *list = List { first: row, last: row };
+            *list = List { first: row, last: row, earliest: tick };
             return NIL;
         }
+        list.earliest = list.earliest.min(tick);
         std::mem::replace(&mut list.last, row)
     }
 }
@@ -319,7 +331,49 @@ mod tests {
             wheel.remove(row);
         }
         assert_eq!((wheel.len(), wheel.next_turn(), Arc::strong_count(&count)), (0, None, 1));
-        assert!(wheel.levels.unwrap().iter().all(|level| level.occupied == 0));
+        assert!(wheel.levels.iter().all(|level| level.occupied == 0));
+    }
+
+    #[test]
+    fn there_is_a_turn_for_each_firing_and_no_other() {
+        for intervals in [10, 100] {
+            // A second of ticks, in phases that have nothing to do with slots.
+            let (period, mut wheel) = (3815, Wheel::new());
+            let insert = |wheel: &mut Wheel, due| wheel.insert(due, Waker::noop().clone());
+            let mut due: Vec<u64> = (0..intervals).map(|number| 1 + number * 2718 % period).collect();
+            due.iter().for_each(|due| {
+                insert(&mut wheel, *due);
+            });
+            let (mut turns, mut fired) = (0, 0);
+            while fired < 50 * intervals {
+                let now = wheel.next_turn().unwrap();
+                wheel.turn(now, |_| {});
+                turns += 1;
+                for due in due.iter_mut().filter(|due| **due <= now) {
+                    assert_eq!(*due, now);
+                    fired += 1;
+                    *due += period;
+                    insert(&mut wheel, *due);
+                }
+            }
+            assert_eq!(turns, fired, "{intervals}");
+        }
+    }
+
+    #[test]
+    fn with_slack_no_timer_fires_early_or_later_than_that() {
+        let mut wheel = Wheel::new();
+        wheel.set_slack(100);
+        for tick in [500, 599, 600, 601, 4100] {
+            wheel.insert(tick, Waker::noop().clone());
+        }
+        let mut fired = 0;
+        let turns = [(); 3].map(|()| {
+            let tick = wheel.next_turn().unwrap();
+            wheel.turn(tick, |_| fired += 1);
+            (tick, fired)
+        });
+        assert_eq!(turns, [(600, 3), (701, 4), (4200, 5)]);
     }
 
     #[test]

@@ -19,9 +19,11 @@ pub fn now() -> Instant {
     local::try_running(|local| local.clock.now()).unwrap_or_else(Instant::now)
 }
 
-/// Waits for `duration`, counted from now (not from the first poll). It never ends early; with the real clock it
-/// ends up to two milliseconds late on an idle machine. [`Duration::MAX`], or anything else that no [`Instant`]
-/// can hold, is for ever.
+/// Waits for `duration`, counted from now (not from the first poll).
+///
+/// It never ends early. With the real clock it ends up to two milliseconds late on an idle machine,
+/// and later with [`Builder::timer_slack`](crate::Builder::timer_slack). [`Duration::MAX`], or
+/// anything else that no [`Instant`] can hold, is for ever.
 ///
 /// ```
 /// use std::time::{Duration, Instant};
