@@ -299,7 +299,7 @@ impl Builder {
         let local = Local::new();
         local.set_id(id);
         local.clock.start(self.virtual_clock);
-        local.timers.borrow_mut().set_slack(local.clock.ticks_in(self.timer_slack));
+        local.timers.borrow_mut().slack = local.clock.ticks_in(self.timer_slack);
         local.set_stall_warning(self.stall_warning);
         local.tasks.borrow_mut().configure(self.max_tasks, self.shuffle);
         if self.shuffle.is_some() {
