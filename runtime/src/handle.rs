@@ -85,8 +85,7 @@ impl Handle {
                 Err(payload) => return sender.send(Err(TaskError::panic(payload))),
             };
             // If there is no room for it, it is dropped, and with it the sender, which tells the receiver.
-            let forward = Forward { future: Some(future), sender: Some(sender) };
-            let Ok(task) = spawn_from(forward, spawned_at) else { return };
+            let Ok(task) = spawn_from(Forward { future: Some(future), sender }, spawned_at) else { return };
             let mut link = there.lock();
             if matches!(*link, Link::Sent) {
                 *link = Link::Started(task.canceller());
@@ -169,7 +168,7 @@ pin_project! {
     struct Forward<F: Future> {
         #[pin]
         future: Option<F>,
-        sender: Option<Sender<F::Output>>,
+        sender: Sender<F::Output>,
     }
 }
 
@@ -189,8 +188,8 @@ impl<F: Future> Future for Forward<F> {
             let before = std::mem::replace(&mut output, Err(TaskError::panic(payload)));
             contain(|| drop(before));
         }
-        if let Some(sender) = this.sender.take() {
-            sender.send(output);
+        if let Some(waker) = this.sender.put(output) {
+            waker.wake();
         }
         Poll::Ready(())
     }
