@@ -119,8 +119,8 @@ impl Numbers {
             self.opened
         } else {
             let limit =
-                format!("this process already has {MAX_RUNTIMES} gather runtimes, which is the limit");
-            self.returned.pop_front().ok_or_else(|| io::Error::other(limit))?
+                || format!("this process already has {MAX_RUNTIMES} gather runtimes, which is the limit");
+            self.returned.pop_front().ok_or_else(|| io::Error::other(limit()))?
         };
         self.serial = self.serial.checked_add(1).expect("gather: four billion runtimes were started");
         Ok(RuntimeId::new(number, self.serial))
