@@ -165,7 +165,7 @@ impl Pool {
             }
             state.unfinished -= 1;
             if state.unfinished == 0 {
-                mailbox::nudge(self.waits_for_idle);
+                mailbox::send(self.waits_for_idle, |_| ());
             }
         }
         state.threads -= 1;

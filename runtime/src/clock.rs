@@ -92,6 +92,11 @@ impl Clock {
         Some(self.nanoseconds_until(deadline)?.checked_add((1 << bits) - 1)? >> bits)
     }
 
+    /// How many whole ticks a duration has.
+    pub(crate) fn ticks_in(&self, duration: Duration) -> u64 {
+        u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX) >> self.tick_bits()
+    }
+
     /// How long it is from `now` until this tick.
     pub(crate) fn time_until(&self, tick: u64, now: Instant) -> Duration {
         let nanoseconds = tick.saturating_mul(1 << self.tick_bits());

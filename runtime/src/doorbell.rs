@@ -1,193 +1,244 @@
-//! Going to sleep without losing a wake: the one protocol between threads that is our own.
+//! Ending the sleep of the loop without losing a wake: the protocol between threads that is our own.
 //!
-//! The loop sleeps in `mio::Poll::poll`, and another thread that has pushed a wake must ring (`mio::Waker`, a
-//! system call) if the loop sleeps or is about to. It must not ring otherwise: one call for each wake is what
-//! makes wakes from other threads slow elsewhere.
+//! The loop sleeps in `mio::Poll::poll`. A thread that has pushed a wake must notify it (`mio::Waker`,
+//! a system call) if it sleeps or is about to. It must not do so otherwise: a system call for each
+//! wake is what makes remote wakes slow in other runtimes.
 //!
 //! ```text
-//!   the loop: lie_down                           another thread: must_ring
-//!   L1  asleep = true                            W1  push the wake on the queue
-//!   L2  fence(SeqCst)                            W2  fence(SeqCst)
-//!   L3  is the queue empty?  ── no ──► L5        W3  was asleep true? ── no ──► done, nobody sleeps
-//!   L4  sleep                                    W4  asleep = false; ring if W4 changed it
-//!   L5  asleep = false; take the queue
+//!   the loop                                     another thread
+//!   L1  parked = true                            W1  push the wake on the list or the queue
+//!   L2  are both empty?  ── no ──► L4            W2  parked = false; was it true? ── no ──► done
+//!   L3  sleep                                    W3  notify
+//!   L4  parked = false
 //! ```
 //!
-//! **No wake is lost.** The fences are in one order. If L2 comes first, W3 sees L1's `true` or a later value: a
-//! later `false` is either L5's, and the loop takes the queue after it (if it lies down again, look at that L2),
-//! or another thread's W4, and that thread rings this very sleep. If W2 comes first, L3 sees W1's push.
+//! L1, W2 and L4 are exchanges, so they come one after the other, and each sees what was done before
+//! the one that it follows.
 //!
-//! **Nor is one that is pushed under a lock** which the loop takes, too, for L3. Its thread needs no fence: either the loop
-//! has the lock later, and L3 sees the push, or earlier, and then the lock lets W3, which comes after it, see L1's `true` or a later value,
-//! as above. (Without the fence a wake takes 16 ns, with it 24.)
+//! * **No wake is lost.** If W2 comes before L1, then L2 sees the push. If it comes after, it finds
+//!   `true` and notifies, or an exchange in between has found it: that of another thread, which
+//!   notifies, or L4, and then the loop runs and is in the first case when it parks again.
+//! * **Few notifications.** Only the thread that finds `true` notifies, so there is at most one for
+//!   each time that the loop parks. One that comes late ends the next sleep at once, which costs one
+//!   tick.
 //!
-//! **Few rings.** Of the threads that find `asleep`, one changes it and rings; so there is at most one ring for
-//! each time that the loop lies down. A ring that comes late, when the loop is up again, ends its next sleep at
-//! once, which costs one turn.
+//! [`Repeats`] keeps a thread that wakes the same child over and over from filling the queue while
+//! the loop does not get to it.
 //!
-//! L1 is an exchange, not a store, so that it comes after every W4 that it follows, also in the eyes of that thread:
-//! the thread's next W3 cannot take its own old W4 for the latest word.
-//!
-//! Fences rather than `SeqCst` accesses, because the queue is a library's and its accesses are its own. The
-//! model at the end of the file lets loom try every interleaving; take a fence away and it fails.
+//! The model at the end of the file lets loom try every interleaving.
 //!
 //! Next: [`handle`](crate::handle), the runtime as other threads see it.
 
 #[cfg(loom)]
-use loom::sync::atomic::{AtomicBool, Ordering, fence};
+use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 #[cfg(not(loom))]
-use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Whether the loop sleeps.
+#[derive(Default)]
 pub(crate) struct Doorbell {
-    /// Set by the loop before it sleeps; cleared by the loop when it is up, or by the thread that rings.
-    asleep: AtomicBool,
+    /// Set by the loop before it sleeps; cleared by the loop when it runs, or by the thread that
+    /// notifies it.
+    parked: AtomicBool,
 }
 
 impl Doorbell {
-    pub(crate) fn new() -> Doorbell {
-        Doorbell { asleep: AtomicBool::new(false) }
-    }
-
-    /// The loop says that it is going to sleep; `is_empty` looks whether there is nothing to do. If this gives
-    /// `false`, there is, and it must not sleep.
-    pub(crate) fn lie_down(&self, is_empty: impl FnOnce() -> bool) -> bool {
-        self.asleep.swap(true, Ordering::Acquire); // L1
-        fence(Ordering::SeqCst); // L2
-        let empty = is_empty(); // L3
+    /// The loop is about to sleep; `is_empty` looks at the queue. If this returns `false`, there is
+    /// something in it, and the loop must not sleep.
+    pub(crate) fn park(&self, is_empty: impl FnOnce() -> bool) -> bool {
+        self.parked.swap(true, Ordering::AcqRel); // L1
+        let empty = is_empty(); // L2
         if !empty {
-            self.get_up();
+            self.unpark();
         }
         empty
     }
 
-    /// The loop is up.
-    pub(crate) fn get_up(&self) {
-        self.asleep.store(false, Ordering::Relaxed); // L5
+    /// The loop runs.
+    pub(crate) fn unpark(&self) {
+        self.parked.swap(false, Ordering::AcqRel); // L4
     }
 
-    /// Another thread has pushed something, and asks whether it has to ring.
-    pub(crate) fn must_ring(&self) -> bool {
-        fence(Ordering::SeqCst); // W2
-        self.must_ring_after_lock()
+    /// Another thread has pushed something. Returns whether it has to notify the loop.
+    pub(crate) fn must_notify(&self) -> bool {
+        self.parked.swap(false, Ordering::AcqRel) // W2
     }
 
-    /// As [`must_ring`](Doorbell::must_ring), for a thread that has pushed under the lock that the loop takes for its L3.
-    #[inline]
-    pub(crate) fn must_ring_after_lock(&self) -> bool {
-        self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::Release) // W3, W4
+    /// As [`must_notify`](Doorbell::must_notify), after a push under the lock that the loop takes for
+    /// its L2. If that comes first, the lock shows L1 to this thread; so mostly one look is enough.
+    pub(crate) fn must_notify_after_lock(&self) -> bool {
+        self.parked.load(Ordering::Relaxed) && self.must_notify()
+    }
+}
+
+/// The first wake since the loop last looked at the queue. It is in the queue, or on its way there,
+/// so another wake of the same child needs no place of its own.
+///
+/// The loop counts what is in the queue, then [forgets](Repeats::forget) the first wake, then takes
+/// what it has counted. So it never takes a wake that is still known here. All writes are
+/// exchanges, so what a thread did before its repeated wake is seen by the loop that forgets.
+#[derive(Default)]
+pub(crate) struct Repeats {
+    /// The word of its waker; 0 if there was none.
+    first: AtomicUsize,
+    /// How many wakes needed no place.
+    count: AtomicUsize,
+}
+
+impl Repeats {
+    /// Whether this wake needs no push. If not, the caller has to push it.
+    pub(crate) fn has(&self, word: usize) -> bool {
+        let first = self.first.load(Ordering::Relaxed);
+        let repeats = (first == word || first == 0)
+            && self.first.compare_exchange(first, word, Ordering::AcqRel, Ordering::Relaxed) == Ok(word);
+        if repeats {
+            self.count.fetch_add(1, Ordering::Relaxed);
+        }
+        repeats
+    }
+
+    /// The loop is about to take what is in the queue. Returns how many wakes were repeats.
+    pub(crate) fn forget(&self) -> u64 {
+        self.first.swap(0, Ordering::AcqRel);
+        self.count.swap(0, Ordering::Relaxed) as u64
     }
 }
 
 #[cfg(all(test, loom))]
 mod model {
     use super::*;
-    use loom::sync::atomic::AtomicUsize;
     use loom::sync::{Arc, Condvar, Mutex};
 
-    /// The two queues as the protocol sees them (counts), and the system's side of the bell (an eventfd).
+    /// As many wakes as a model has at most.
+    const WAKES: usize = 3;
+
+    /// What the protocol needs of the queue, and the system's side of a notification (an eventfd).
     struct World {
         doorbell: Doorbell,
-        list: Mutex<usize>,
-        queue: AtomicUsize,
-        rung: Mutex<bool>,
-        bell: Condvar,
-        rings: AtomicUsize,
+        repeats: Repeats,
+        /// What the children are to see: how often each was woken.
+        asked: [AtomicUsize; 2],
+        /// The places of the queue; 0 in one that is taken, but not filled yet.
+        queue: [AtomicUsize; WAKES],
+        pushed: AtomicUsize,
+        /// The wakes on the list.
+        list: Mutex<Vec<usize>>,
+        notified: Mutex<bool>,
+        sleep: Condvar,
+        notifications: AtomicUsize,
     }
 
     impl World {
-        fn push_and_ring(&self) {
-            self.queue.fetch_add(1, Ordering::Release); // W1
-            if self.doorbell.must_ring() {
-                self.ring();
+        /// Another thread wakes child 1 or 2, by the queue or (3 or 4) by the list.
+        fn wake(&self, how: usize) {
+            let child = (how - 1) % 2 + 1;
+            self.asked[child - 1].fetch_add(1, Ordering::Relaxed);
+            if self.repeats.has(child) {
+                return;
+            }
+            let must_notify = if how > 2 {
+                self.list.lock().unwrap().push(child);
+                self.doorbell.must_notify_after_lock()
+            } else {
+                let place = self.pushed.fetch_add(1, Ordering::Relaxed);
+                self.queue[place].store(child, Ordering::Release);
+                self.doorbell.must_notify()
+            };
+            if must_notify {
+                self.notifications.fetch_add(1, Ordering::Relaxed);
+                *self.notified.lock().unwrap() = true;
+                self.sleep.notify_one();
             }
         }
 
-        fn push_on_list_and_ring(&self) {
-            *self.list.lock().unwrap() += 1; // W1
-            if self.doorbell.must_ring_after_lock() {
-                self.ring();
-            }
-        }
-
-        fn ring(&self) {
-            self.rings.fetch_add(1, Ordering::Relaxed);
-            *self.rung.lock().unwrap() = true;
-            self.bell.notify_one();
-        }
-
-        /// Takes wakes until `expected` have come. Sleeps when there are none; loom reports a sleep for ever.
-        fn run_until(&self, expected: usize) {
-            let (mut taken, mut lain_down) = (0, 0);
-            while taken < expected {
-                taken += std::mem::take(&mut *self.list.lock().unwrap());
-                taken += self.queue.swap(0, Ordering::Acquire);
-                if taken == expected {
-                    break;
+        /// The loop, until every child has seen all of its wakes.
+        fn run_until(&self, expected: [usize; 2]) {
+            let (mut taken, mut seen, mut parks) = (0, [0; 2], 0);
+            while seen != expected {
+                let list = std::mem::take(&mut *self.list.lock().unwrap());
+                let pushed = self.pushed.load(Ordering::Relaxed);
+                let has_some = pushed > taken || !list.is_empty();
+                if has_some {
+                    self.repeats.forget();
                 }
-                lain_down += 1;
-                let is_empty = || *self.list.lock().unwrap() == 0 && self.queue.load(Ordering::Relaxed) == 0;
-                if self.doorbell.lie_down(is_empty) {
-                    let mut rung = self.rung.lock().unwrap();
-                    while !*rung {
-                        rung = self.bell.wait(rung).unwrap();
+                for child in list {
+                    seen[child - 1] = self.asked[child - 1].load(Ordering::Relaxed);
+                }
+                for place in &self.queue[taken..pushed] {
+                    while place.load(Ordering::Acquire) == 0 {
+                        loom::thread::yield_now();
                     }
-                    *rung = false;
-                    drop(rung);
-                    self.doorbell.get_up();
+                    let child = place.load(Ordering::Relaxed);
+                    seen[child - 1] = self.asked[child - 1].load(Ordering::Relaxed);
+                }
+                if has_some {
+                    taken = pushed;
+                    continue;
+                }
+                parks += 1;
+                let is_empty =
+                    || self.list.lock().unwrap().is_empty() && self.pushed.load(Ordering::Relaxed) == taken;
+                if self.doorbell.park(is_empty) {
+                    let mut notified = self.notified.lock().unwrap();
+                    while !*notified {
+                        notified = self.sleep.wait(notified).unwrap();
+                    }
+                    *notified = false;
+                    drop(notified);
+                    self.doorbell.unpark();
                 }
             }
-            assert!(self.rings.load(Ordering::Relaxed) <= lain_down);
+            assert!(self.notifications.load(Ordering::Relaxed) <= parks);
         }
     }
 
-    /// Tries every interleaving with at most three switches away from a thread that could have gone on: errors of this
-    /// kind need one or two, and without a bound two threads take loom more than ten minutes.
-    fn model(wakers: usize, wakes_each: usize, push: fn(&World, usize)) {
+    /// Tries every interleaving in which a thread that could go on is switched away from at most
+    /// three times: errors of this kind need one or two, and without a bound loom needs more than
+    /// ten minutes. Each of `threads` wakes these children, one after the other.
+    fn model<const N: usize>(threads: [&'static [usize]; N]) {
         let mut model = loom::model::Builder::new();
         model.preemption_bound = Some(3);
         model.check(move || {
             let world = Arc::new(World {
-                doorbell: Doorbell::new(),
-                list: Mutex::new(0),
-                queue: AtomicUsize::new(0),
-                rung: Mutex::new(false),
-                bell: Condvar::new(),
-                rings: AtomicUsize::new(0),
+                doorbell: Doorbell::default(),
+                repeats: Repeats::default(),
+                asked: std::array::from_fn(|_| AtomicUsize::new(0)),
+                queue: std::array::from_fn(|_| AtomicUsize::new(0)),
+                pushed: AtomicUsize::new(0),
+                list: Mutex::new(Vec::new()),
+                notified: Mutex::new(false),
+                sleep: Condvar::new(),
+                notifications: AtomicUsize::new(0),
             });
-            let threads: Vec<_> = (0..wakers)
-                .map(|_| {
-                    let world = world.clone();
-                    loom::thread::spawn(move || (0..wakes_each).for_each(|number| push(&world, number)))
-                })
-                .collect();
-            world.run_until(wakers * wakes_each);
-            threads.into_iter().for_each(|thread| thread.join().unwrap());
+            let wakers = threads.map(|children| {
+                let world = world.clone();
+                loom::thread::spawn(move || children.iter().for_each(|child| world.wake(*child)))
+            });
+            let wakes_of = |child| {
+                threads.iter().flat_map(|woken| *woken).filter(|how| (**how - child) % 2 == 0).count()
+            };
+            world.run_until([wakes_of(1), wakes_of(2)]);
+            wakers.into_iter().for_each(|thread| thread.join().unwrap());
         });
     }
 
-    fn beside_the_list(world: &World, _: usize) {
-        world.push_and_ring();
-    }
-
-    fn on_the_list(world: &World, _: usize) {
-        world.push_on_list_and_ring();
-    }
-
-    fn on_either(world: &World, number: usize) {
-        if number % 2 == 0 { world.push_on_list_and_ring() } else { world.push_and_ring() }
-    }
-
     #[test]
-    fn no_wake_is_lost_when_one_thread_wakes_twice() {
-        model(1, 2, beside_the_list);
-        model(1, 2, on_the_list);
-        model(1, 2, on_either);
+    fn no_wake_is_lost_when_one_thread_wakes() {
+        model([&[1, 2]]);
+        model([&[1, 1]]);
+        model([&[1, 2, 1]]);
+        model([&[1, 1, 2]]);
+        model([&[3, 4]]);
+        model([&[3, 2, 3]]);
     }
 
     #[test]
     fn no_wake_is_lost_when_two_threads_wake() {
-        model(2, 1, beside_the_list);
-        model(2, 1, on_the_list);
+        model([&[1], &[2]]);
+        model([&[1], &[1]]);
+        model([&[1, 2], &[1]]);
+        model([&[3], &[4]]);
+        model([&[3], &[3]]);
+        model([&[3], &[2]]);
     }
 }

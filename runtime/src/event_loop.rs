@@ -4,9 +4,9 @@
 //!   ┌─► 1 the main future, if it was woken
 //!   │   2 the tasks that were ready when the turn began; then who has yielded is woken
 //!   ├───  work is left, and the round is not due: the next turn
-//!   │   3 wakes and commands from other threads
+//!   │   3 wakes and messages from other threads
 //!   ├───  they have made work, and the round is not due: the next turn
-//!   │     (after some, and where it helps, it waits a little for more: patience.rs)
+//!   │     (if some came, it spins for a moment for more before it sleeps)
 //!   │   4 events of sockets: sleep until one comes, or a timer, or a wake; do not sleep if work is left
 //!   └── 5 timers that are due
 //! ```
@@ -25,12 +25,12 @@
 //!    ready at once ([`budget`](crate::budget)): what has more to do comes back the next turn (an executor inside a task
 //!    is not bound by that: it polls until it stops by itself);
 //! 3. after [`ROUND`] units of work steps 3 to 5 come round, however much is ready, also in the middle of a turn;
-//! 4. step 3 takes no more letters than the mailbox held when it began, and at most [`MOST_LETTERS`]; step 4 takes one
-//!    batch of events.
+//! 4. step 3 takes no more than the mailbox held when it began, and at most [`MOST_REMOTE`] wakes and messages; step 4
+//!    takes one batch of events.
 //!
 //! So between two looks at the timers and sockets there are at most [`ROUND`] units of work, what the last poll before
-//! them and the main future's next one do (one [`BUDGET`] each), and one batch of letters. A letter is a unit of work, too, and a wait
-//! for letters is [`WAIT`].
+//! them and the main future's next one do (one [`BUDGET`] each), and one batch from other threads. A remote wake is a
+//! unit of work, too, and spinning before a sleep is [`SPIN`].
 //!
 //! Next: [`runtime`](crate::runtime), how it is started and ended.
 
@@ -39,13 +39,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use mio::Token;
-
 use crate::agenda::Item;
 use crate::budget::BUDGET;
-use crate::contain::contain;
 use crate::local::Local;
-use crate::mailbox::{Command, Letter, Receiver};
+use crate::mailbox::Receiver;
 use crate::reactor::Reactor;
 use crate::stall::GRACE;
 use crate::waker;
@@ -59,14 +56,14 @@ const ROUND: u32 = 1024;
 /// has it: an HTTP client with 64 connections takes 2.4 MB, and 2.7 if each turn is done to its end.
 const SLICE: u32 = 32;
 
-/// Units of work that a wait for letters counts as: it takes up to twenty microseconds. (Counted as nothing, a thread that wakes the
-/// loop each six microseconds kept it from its timers for three milliseconds.)
-const WAIT: u32 = 20;
+/// Units of work that spinning before a sleep counts as. Counted as nothing, a thread that wakes the loop every few
+/// microseconds would keep it from its timers.
+const SPIN: u32 = 8;
 
-/// Letters that are taken in one round. Many, so that wakes that came together lead to one poll; but not as many as
-/// come: a thread that posts faster than the loop takes would make each batch a multiple of the one before. This many
-/// take about ten milliseconds.
-const MOST_LETTERS: usize = 1 << 20;
+/// Wakes and messages from other threads that are taken in one round. Many, so that wakes that came together lead to one
+/// poll. But not all, because a thread that posts faster than the loop takes would make each batch a multiple of the one
+/// before. This many take about ten milliseconds.
+const MOST_REMOTE: usize = 1 << 20;
 
 /// The loop of one runtime.
 pub(crate) struct EventLoop {
@@ -84,7 +81,7 @@ impl EventLoop {
         let waker = waker::new(local.begin_main());
         let mut cx = Context::from_waker(&waker);
         let mut work = 0;
-        let mut had_letters = false;
+        let mut had_remote = false;
         let mut main_woke_itself = false;
         loop {
             let turn_is_over = local.is_turn_over();
@@ -110,58 +107,37 @@ impl EventLoop {
             if work < ROUND && local.has_ready() {
                 continue;
             }
-            let letters = self.take_letters(local);
-            had_letters |= letters > 0;
-            work += letters;
+            let remote = self.receiver.deliver(local, MOST_REMOTE);
+            had_remote |= remote > 0;
+            work += remote;
             if work < ROUND && local.has_ready() {
                 continue;
             }
-            if work < ROUND && std::mem::take(&mut had_letters) && self.receiver.expect_more() {
-                work += WAIT;
+            if work < ROUND && std::mem::take(&mut had_remote) && self.receiver.spin() {
+                work += SPIN;
                 continue;
             }
             work = 0;
             let now = local.note_busy(busy_since);
-            let has_slept = self.wait_for_events(local, now);
+            self.wait_for_events(local, now);
             busy_since = local.clock_last_real();
-            if has_slept {
-                self.receiver.note_sleep(busy_since.saturating_duration_since(now));
-            }
             fire_due(local);
         }
     }
 
-    /// Step 3: wakes and commands from other threads. Returns their number.
-    fn take_letters(&mut self, local: &Local) -> u32 {
-        let letters = self.receiver.collect().min(MOST_LETTERS);
-        for _ in 0..letters {
-            match self.receiver.take() {
-                Some(Letter::Wake(id)) => {
-                    local.counters.remote_wakes.add(1);
-                    local.wake_contained(id);
-                }
-                Some(Letter::Commands(commands)) => {
-                    commands.into_iter().for_each(|command| obey(local, command));
-                }
-                None => break,
-            }
-        }
-        letters as u32
-    }
-
-    /// Step 4: events of sockets. `now` is the real time. Says whether the thread has slept.
-    fn wait_for_events(&mut self, local: &Local, now: Instant) -> bool {
+    /// Step 4: events of sockets. `now` is the real time.
+    fn wait_for_events(&mut self, local: &Local, now: Instant) {
         self.receiver.publish(local.metrics());
         let next_stall = local.look_for_stalled();
         let has_looked = local.clock.is_virtual() && !local.has_ready();
         if has_looked {
-            // What a socket has already is not to be leapt over. (Before it lies down: this may take a ring off the bell.) Twice,
+            // What a socket has already is not to be leapt over. (Before it parks: this may take a notification away.) Twice,
             // because mio's selector for poll(2) spends one look on what was registered since the last.
             for _ in 0..2 {
                 self.reactor.wait_for_events(local, Some(Duration::ZERO));
             }
         }
-        let sleeps = !local.has_ready() && self.receiver.lie_down();
+        let sleeps = !local.has_ready() && self.receiver.park();
         let timeout = if sleeps { self.time_to_sleep(local, now, next_stall) } else { Some(Duration::ZERO) };
         let parks = timeout != Some(Duration::ZERO);
         local.counters.parks.add(u64::from(parks));
@@ -171,16 +147,15 @@ impl EventLoop {
             self.reactor.wait_for_events(local, timeout);
         }
         if sleeps {
-            self.receiver.get_up();
+            self.receiver.unpark();
         }
-        // (A signal, or a ring that came late, ends a sleep early.)
+        // (A signal, or a notification that came late, ends a sleep early.)
         let has_waited = gives_up_at.is_some_and(|time| Instant::now() >= time);
         if has_waited && local.is_all_asleep() && self.receiver.is_empty() {
             if let Some(all_asleep) = self.all_asleep {
                 all_asleep(local);
             }
         }
-        parks
     }
 
     /// Until the next timer, or the next look for stalled gathers. With a virtual clock: not at all, unless a thread of the
@@ -222,29 +197,6 @@ fn fire_due(local: &Local) {
         foreign.extend(if cfg!(feature = "tracing") { Some(waker) } else { local.mark_waker(waker) });
     });
     foreign.into_iter().for_each(|waker| local.wake_waker_contained(waker));
-}
-
-/// Does what another thread has asked for.
-fn obey(local: &Local, command: Command) {
-    match command {
-        // What a row leaves may be a foreign waker, whose destructor may panic.
-        Command::RemoveGroup(group) => {
-            let left = local.groups.borrow_mut().remove(group);
-            contain(|| drop(left));
-        }
-        Command::RemoveTimer(row) => {
-            let left = local.timers.borrow_mut().remove(row);
-            contain(|| drop(left));
-        }
-        Command::RemoveSource(token) => {
-            let left = local.sources.borrow_mut().remove(Token(token));
-            contain(|| drop(left));
-        }
-        Command::CancelTask { .. } | Command::DropTask { .. } | Command::DetachTask { .. } => {
-            local.change_task(command);
-        }
-        Command::Run(run) => contain(run),
-    }
 }
 
 impl Local {

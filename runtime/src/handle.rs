@@ -17,7 +17,7 @@ use crate::budget::without_budget;
 use crate::contain::contain;
 use crate::dump::{Dump, Status, collect};
 use crate::local::{self, Local};
-use crate::mailbox::{self, Command, RuntimeId};
+use crate::mailbox::{self, RuntimeId};
 use crate::metrics::Metrics;
 use crate::oneshot::{Receiver, Sender, oneshot};
 use crate::task::{Canceller, TaskError, spawn_from};
@@ -76,7 +76,7 @@ impl Handle {
         let (sender, receiver) = oneshot();
         let link = Arc::new(Mutex::new(Link::Sent));
         let there = link.clone();
-        let start = move || {
+        let start = move |_: &Local| {
             if matches!(*there.lock(), Link::Cancelled) {
                 return;
             }
@@ -85,8 +85,7 @@ impl Handle {
                 Err(payload) => return sender.send(Err(TaskError::panic(payload))),
             };
             // If there is no room for it, it is dropped, and with it the sender, which tells the receiver.
-            let forward = Forward { future: Some(future), sender: Some(sender) };
-            let Ok(task) = spawn_from(forward, spawned_at) else { return };
+            let Ok(task) = spawn_from(Forward { future: Some(future), sender }, spawned_at) else { return };
             let mut link = there.lock();
             if matches!(*link, Link::Sent) {
                 *link = Link::Started(task.canceller());
@@ -94,14 +93,16 @@ impl Handle {
                 task.detach();
             } // else it was cancelled meanwhile: dropping the task cancels it
         };
-        // A command that comes back is dropped, and so is the sender in it, which tells the receiver.
-        drop(mailbox::send(self.runtime, Command::Run(Box::new(start))));
+        // If that runtime is gone, this drops the sender, which tells the receiver.
+        mailbox::send(self.runtime, start);
         RemoteTask { receiver, link: Some(link) }
     }
 
     /// What the runtime has counted. See [`Metrics`]; zeros if the runtime is gone.
     pub fn metrics(&self) -> Metrics {
-        local::with_home(self.runtime, Local::metrics).unwrap_or_else(|| mailbox::metrics(self.runtime))
+        local::with_home(self.runtime, Local::metrics)
+            .or_else(|| mailbox::metrics(self.runtime))
+            .unwrap_or_default()
     }
 
     /// What the runtime is doing: see [`dump()`](crate::dump()). From another thread it waits until the loop there comes round,
@@ -127,13 +128,13 @@ impl Handle {
         let waits = Arc::new(());
         let asker = Arc::downgrade(&waits);
         // The loop knows nothing of dumps, so a program that takes none has no code for them.
-        let look = move || {
+        let look = move |local: &Local| {
             // Who asked may have given up.
             if asker.strong_count() > 0 {
-                drop(answer.send(local::with(|local| collect(local, false))));
+                drop(answer.send(collect(local, false)));
             }
         };
-        if mailbox::send(self.runtime, Command::Run(Box::new(look))).is_err() {
+        if !mailbox::send(self.runtime, look) {
             return Dump::without(Status::NoRuntime);
         }
         receiver.recv_timeout(MOST_PATIENCE).unwrap_or_else(|error| {
@@ -167,7 +168,7 @@ pin_project! {
     struct Forward<F: Future> {
         #[pin]
         future: Option<F>,
-        sender: Option<Sender<F::Output>>,
+        sender: Sender<F::Output>,
     }
 }
 
@@ -187,8 +188,8 @@ impl<F: Future> Future for Forward<F> {
             let before = std::mem::replace(&mut output, Err(TaskError::panic(payload)));
             contain(|| drop(before));
         }
-        if let Some(sender) = this.sender.take() {
-            sender.send(output);
+        if let Some(waker) = this.sender.put(output) {
+            waker.wake();
         }
         Poll::Ready(())
     }

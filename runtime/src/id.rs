@@ -131,6 +131,9 @@ pub(crate) enum Target {
 pub(crate) struct Id(u64);
 
 impl Id {
+    /// Names nothing: no runtime has the number 0.
+    pub(crate) const NOBODY: Id = Id(0);
+
     #[inline]
     pub(crate) const fn new(runtime: u32, target: Target) -> Id {
         Id(WIDE.pack(runtime, target))

@@ -35,7 +35,7 @@
 //! | 7 | `clock.rs`, `wheel.rs`, `time/` | time |
 //! | 8 | `reactor.rs`, `readiness.rs`, `waiters.rs`, `source.rs`, `net/` | sockets, of IP and of Unix |
 //! | 9 | `oneshot.rs`, `blocking.rs` | threads for what blocks |
-//! | 10 | `mailbox.rs`, `inbox.rs`, `patience.rs`, `doorbell.rs`, `handle.rs` | other threads |
+//! | 10 | `mailbox.rs`, `doorbell.rs`, `handle.rs` | other threads |
 //! | 11 | `dump/`, `stall.rs`, `budget.rs`, `event_loop.rs`, `runtime.rs` | the loop, its start and end, and a look into it |
 //! | 12 | `metrics.rs`, `contain.rs`, `signal.rs`, `trace.rs`, `compat/` | counters, panics, signals, spans, and the traits of other libraries |
 //!
@@ -84,14 +84,12 @@ mod event_loop;
 pub mod group;
 mod handle;
 mod id;
-mod inbox;
 mod local;
 mod mailbox;
 mod metrics;
 pub mod net;
 mod occupied;
 mod oneshot;
-mod patience;
 mod reactor;
 mod readiness;
 mod runtime;

@@ -1,36 +1,49 @@
 //! What other threads can reach of a runtime: its mailbox.
 //!
-//! A process has a fixed row of mailboxes, made when first needed and kept for good, so that a wake finds one by
-//! number without a lock and without a reference count. A runtime takes a number when it starts and gives it
-//! back when it ends; numbers are used again as late as possible, so that late wakes find nobody. A mailbox has
-//! two slots:
+//! A mailbox has two parts:
 //!
-//! * **wakes**: ids, in an [`Inbox`](crate::inbox) that never blocks and has no bound: a wake that blocked or was dropped would
-//!   be worse than the eight bytes that each one costs until the loop takes it. The loop takes a bounded number of them in one turn.
-//! * **commands**: what needs an answer "that runtime is gone", behind a small lock: spawn this, cancel that.
+//! * **wakes**: ids, in a list behind a lock that no wake waits for. Where another thread has it
+//!   just then, or the list is full, the wake goes to a queue that takes no lock and has no bound: a
+//!   wake that blocked or was dropped would be worse than the 16 bytes that each takes until the loop
+//!   comes to it. With the queue alone, where two threads take its cache lines from each other with
+//!   every wake, a thread that wakes 1,000 tasks needs more than twice the time for each.
+//! * **messages**: closures that run on the runtime's thread, behind a small lock, because their
+//!   senders have to know when the runtime is gone. Each has an id among the wakes that names
+//!   nobody, so messages and wakes stay in order.
 //!
-//! Next: [`inbox`](crate::inbox), the wakes on their way.
+//! Whatever a thread does to the tables of another goes through [`on_home`].
+//!
+//! Mailboxes are made when they are first needed and kept for good, so a wake finds one by number,
+//! without a lock and without a reference count. A runtime takes a number when it starts and gives
+//! it back when it ends. Numbers rest before they are used again, so that late wakes find nobody.
+//!
+//! Next: [`doorbell`](crate::doorbell), when a wake has to end the sleep of the loop.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::hint;
 use std::io;
+use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
+use crossbeam_queue::SegQueue;
 use parking_lot::Mutex;
 
-use crate::id::{FITS_A_WORD, Id, MAX_RUNTIMES, Target};
-use crate::inbox::Inbox;
+use crate::contain::contain;
+use crate::doorbell::{Doorbell, Repeats};
+use crate::id::{FITS_A_WORD, Id, MAX_RUNTIMES};
+use crate::local::{self, Local};
 use crate::metrics::Metrics;
-use crate::patience::Patience;
 
-/// Which runtime: in the lower half the number of its mailbox, which its wakers carry; in the upper half which of the
-/// runtimes that had this mailbox. (One word, because it is compared wherever something is looked up.)
+/// Which runtime: in the lower half the number of its mailbox, which its wakers carry; in the upper
+/// half which of the runtimes that had this mailbox. One word, because lookups compare it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct RuntimeId(u64);
 
 impl RuntimeId {
-    /// No runtime. A thread that runs none has this id, which no waker and no handle ever matches: no mailbox has this number.
+    /// The id of a thread that runs no runtime. No waker and no handle ever matches it, because no
+    /// mailbox has this number.
     pub(crate) const NONE: RuntimeId = RuntimeId::new(u32::MAX, 0);
 
     const fn new(number: u32, serial: u32) -> RuntimeId {
@@ -43,61 +56,54 @@ impl RuntimeId {
     }
 
     /// Never used twice.
-    #[inline]
     pub(crate) const fn serial(self) -> u32 {
         (self.0 >> 32) as u32
     }
 }
 
-/// What one runtime asks of another, or of itself from outside its loop.
-pub(crate) enum Command {
-    /// Drop the row of a group whose owner was dropped on another thread.
-    RemoveGroup(u32),
-    /// Drop the row of a timer, likewise.
-    RemoveTimer(u32),
-    /// Drop the row of a socket, likewise.
-    RemoveSource(usize),
-    /// Cancel a task.
-    CancelTask { row: u32, serial: u64 },
-    /// The handle of a task was dropped elsewhere: cancel it, or drop its output.
-    DropTask { row: u32, serial: u64 },
-    /// The handle of a task was detached elsewhere.
-    DetachTask { row: u32, serial: u64 },
-    /// Run this on the runtime's thread: a spawn, or a look into its tables.
-    Run(Box<dyn FnOnce() + Send>),
-}
+/// How often [`Receiver::spin`] looks at the queue, and how long it leaves the queue alone between
+/// two looks: each look takes the cache line from the thread that fills it.
+const LOOKS: usize = 8;
+const PAUSES: usize = 32;
+
+/// How many ids the list has room for.
+const ROOM: usize = 256;
+
+/// What runs on the thread of a runtime.
+pub(crate) type Message = Box<dyn FnOnce(&Local) + Send>;
 
 /// What other threads can reach of a runtime.
+#[derive(Default)]
 struct Mailbox {
-    /// Ids that were woken on other threads, and whether the runtime sleeps.
-    wakes: Inbox,
-    /// Whether a runtime takes what is posted here.
+    /// Ids that were woken on other threads.
+    list: Mutex<VecDeque<Id>>,
+    /// Those for which the list was taken or full.
+    overflow: SegQueue<Id>,
+    /// Whether a push has to end the sleep of the loop.
+    doorbell: Doorbell,
+    /// Wakes that need no push, because the same id is in the queue.
+    repeats: Repeats,
+    /// Whether there is an owner: a late wake adds nothing to the queue.
     open: AtomicBool,
-    /// How to end its sleep. In a lock of its own, which is held just to look: the system call comes after.
-    bell: Mutex<Option<Arc<mio::Waker>>>,
-    /// The rest, behind a lock.
-    inner: Mutex<Inner>,
+    /// The runtime that has the mailbox now.
+    owner: Mutex<Option<Owner>>,
 }
 
-/// The part of a mailbox that needs a lock.
-struct Inner {
-    /// The runtime that has the mailbox now.
-    owner: RuntimeId,
-    /// What it was asked to do.
-    commands: Vec<Command>,
-    /// What its loop counted, as of its last look at the reactor.
+/// The part of a mailbox that belongs to one runtime.
+struct Owner {
+    runtime: RuntimeId,
+    /// In the order in which they were sent.
+    messages: Vec<Message>,
+    /// Ends the sleep of the loop, with a system call.
+    notifier: Arc<mio::Waker>,
+    /// What the loop counted, as of its last look at the reactor.
     metrics: Metrics,
 }
 
-/// How many mailboxes are in a row.
-const ROW: usize = 32;
-
-/// Places of mailboxes, each of which is made when it is needed: a mailbox has 640 bytes, and most processes need one.
-type Row = [OnceLock<Box<Mailbox>>; ROW];
-
-/// All mailboxes, by number, in rows: a place that was never used is a byte pattern in the program's file, so there are few.
-static MAILBOXES: [OnceLock<Box<Row>>; MAX_RUNTIMES / ROW + 1] =
-    [const { OnceLock::new() }; MAX_RUNTIMES / ROW + 1];
+/// All mailboxes, in rows that double: row k holds the numbers from 2^k on. Most processes need
+/// one mailbox, of some 600 bytes.
+static MAILBOXES: [OnceLock<Box<[Mailbox]>>; MAX_RUNTIMES.ilog2() as usize + 1] =
+    [const { OnceLock::new() }; MAX_RUNTIMES.ilog2() as usize + 1];
 
 /// Which numbers are free.
 static NUMBERS: Mutex<Numbers> = Mutex::new(Numbers { opened: 0, serial: 0, returned: VecDeque::new() });
@@ -112,8 +118,8 @@ struct Numbers {
 }
 
 impl Numbers {
-    /// A number is used again only when this many wait, so that late wakes find nobody, and a process that
-    /// starts runtimes over and over still has few mailboxes, with numbers that fit a waker's word.
+    /// How many numbers rest before one of them is used again. Few, so that a process that starts
+    /// runtimes over and over has few mailboxes, with numbers that fit a waker's word.
     const REST: usize = if FITS_A_WORD { 64 } else { 16 };
 
     fn take(&mut self) -> io::Result<RuntimeId> {
@@ -122,191 +128,203 @@ impl Numbers {
             self.opened += 1;
             self.opened
         } else {
-            self.returned.pop_front().ok_or_else(|| {
-                io::Error::other(format!(
-                    "this process already has {MAX_RUNTIMES} gather runtimes, which is the limit"
-                ))
-            })?
+            let limit =
+                || format!("this process already has {MAX_RUNTIMES} gather runtimes, which is the limit");
+            self.returned.pop_front().ok_or_else(|| io::Error::other(limit()))?
         };
         self.serial = self.serial.checked_add(1).expect("gather: four billion runtimes were started");
         Ok(RuntimeId::new(number, self.serial))
     }
 }
 
-/// A wake with this id says "look at the commands".
-const COMMANDS: Id = Id::new(0, Target::Task { row: 0, generation: 0 });
-
-fn mailbox(number: u32) -> Option<&'static Mailbox> {
-    let row = MAILBOXES.get(number as usize / ROW)?.get()?;
-    row[number as usize % ROW].get().map(|mailbox| &**mailbox)
+/// The row of a mailbox, and its place in the row.
+fn place(number: u32) -> Option<(usize, usize)> {
+    let row = number.checked_ilog2()?;
+    Some((row as usize, (number - (1 << row)) as usize))
 }
 
-/// Posts a wake from outside the runtime's thread. Never blocks, but for the ring.
+fn mailbox(number: u32) -> Option<&'static Mailbox> {
+    let (row, place) = place(number)?;
+    MAILBOXES.get(row)?.get()?.get(place)
+}
+
+/// Posts a wake from outside the runtime's thread. It never blocks, except for the system call
+/// that ends a sleep.
 pub(crate) fn post(id: Id) {
     let Some(mailbox) = mailbox(id.runtime()) else { return };
-    if mailbox.open.load(Ordering::Relaxed) {
+    let is_repeat = || id.word().is_some_and(|word| mailbox.repeats.has(word));
+    if mailbox.open.load(Ordering::Relaxed) && !is_repeat() {
         mailbox.push(id);
     }
 }
 
-/// Lets the loop come round, without telling it anything.
-pub(crate) fn nudge(runtime: RuntimeId) {
-    if runtime != RuntimeId::NONE {
-        post(Id::new(runtime.number(), COMMANDS.target()));
-    }
+/// Runs `f` with the tables of that runtime: now, if this is its thread and it runs, or else when
+/// the loop there comes to it. Returns `false` if that runtime is gone, and drops `f`.
+#[inline]
+pub(crate) fn on_home(runtime: RuntimeId, f: impl FnOnce(&Local) + Send + 'static) -> bool {
+    local::with(|local| {
+        if local.id() == runtime {
+            f(local);
+            return true;
+        }
+        send(runtime, f)
+    })
 }
 
-/// Sends a command, or gives it back if that runtime is gone.
-pub(crate) fn send(to: RuntimeId, command: Command) -> Result<(), Command> {
-    let Some(mailbox) = mailbox(to.number()) else { return Err(command) };
+/// As [`on_home`], but always when the loop comes to it.
+#[cold]
+pub(crate) fn send(to: RuntimeId, f: impl FnOnce(&Local) + Send + 'static) -> bool {
+    let Some(mailbox) = mailbox(to.number()) else { return false };
+    let message = Box::new(f); // before the lock, because it may be dropped after it
     {
-        let mut inner = mailbox.inner.lock();
-        if inner.owner != to {
-            return Err(command);
-        }
-        inner.commands.push(command);
+        let mut owner = mailbox.owner.lock();
+        let Some(owner) = owner.as_mut().filter(|owner| owner.runtime == to) else { return false };
+        owner.messages.push(message);
     }
-    mailbox.push(COMMANDS);
-    Ok(())
+    mailbox.push(Id::NOBODY);
+    true
 }
 
 /// Whether that runtime is still there.
 pub(crate) fn is_alive(runtime: RuntimeId) -> bool {
-    mailbox(runtime.number()).is_some_and(|mailbox| mailbox.inner.lock().owner == runtime)
+    metrics(runtime).is_some()
 }
 
-/// What that runtime counted until its loop last looked at the reactor; zeros if it is gone.
-pub(crate) fn metrics(runtime: RuntimeId) -> Metrics {
-    mailbox(runtime.number())
-        .map(|mailbox| mailbox.inner.lock())
-        .filter(|inner| inner.owner == runtime)
-        .map_or_else(Metrics::default, |inner| inner.metrics.clone())
+/// What that runtime counted until its loop last looked at the reactor; `None` if it is gone.
+pub(crate) fn metrics(runtime: RuntimeId) -> Option<Metrics> {
+    let owner = mailbox(runtime.number())?.owner.lock();
+    owner.as_ref().filter(|owner| owner.runtime == runtime).map(|owner| owner.metrics.clone())
 }
 
 impl Mailbox {
-    fn new() -> Mailbox {
-        let inner = Inner { owner: RuntimeId::NONE, commands: Vec::new(), metrics: Metrics::default() };
-        Mailbox {
-            wakes: Inbox::new(),
-            open: AtomicBool::new(false),
-            bell: Mutex::new(None),
-            inner: Mutex::new(inner),
-        }
+    fn is_empty(&self) -> bool {
+        self.list.lock().is_empty() && self.overflow.is_empty()
     }
 
     fn push(&self, id: Id) {
-        if self.wakes.push(id) {
-            let bell = self.bell.lock().clone();
-            if let Some(bell) = bell {
-                // An eventfd that cannot take a write is already readable, so an error loses nothing.
-                let _ = bell.wake();
+        let must_notify = match self.list.try_lock() {
+            Some(mut list) if list.len() < ROOM => {
+                list.push_back(id);
+                drop(list);
+                self.doorbell.must_notify_after_lock()
             }
+            list => {
+                drop(list);
+                self.overflow.push(id);
+                self.doorbell.must_notify()
+            }
+        };
+        if must_notify {
+            let notifier = self.owner.lock().as_ref().map(|owner| owner.notifier.clone());
+            // An eventfd that cannot take a write is already readable, so an error loses nothing.
+            let _ = notifier.map(|notifier| notifier.wake());
         }
     }
 }
 
 /// A runtime's end of its mailbox: while it exists, the runtime can be reached.
 pub(crate) struct Receiver {
-    id: RuntimeId,
+    pub(crate) id: RuntimeId,
     mailbox: &'static Mailbox,
-    /// What was taken from the mailbox and not handed out yet.
-    taken: VecDeque<Id>,
-    /// Whether it waits a little for more letters.
-    patience: Patience,
-}
-
-/// What was in the mailbox.
-pub(crate) enum Letter {
-    Wake(Id),
-    Commands(Vec<Command>),
+    /// Exchanged with the list, so that both keep their memory.
+    taken: RefCell<VecDeque<Id>>,
 }
 
 impl Receiver {
     /// Takes a number, and the mailbox of that number.
-    pub(crate) fn open(bell: mio::Waker) -> io::Result<Receiver> {
+    pub(crate) fn open(notifier: mio::Waker) -> io::Result<Receiver> {
         let id = NUMBERS.lock().take()?;
-        let number = id.number() as usize;
-        let row = MAILBOXES[number / ROW].get_or_init(|| Box::new([const { OnceLock::new() }; ROW]));
-        let mailbox = row[number % ROW].get_or_init(|| Box::new(Mailbox::new()));
-        {
-            let mut inner = mailbox.inner.lock();
-            inner.owner = id;
-            inner.metrics = Metrics::default();
-        }
-        *mailbox.bell.lock() = Some(Arc::new(bell));
+        let (row, place) = place(id.number()).expect("numbers start at 1");
+        let row = MAILBOXES[row].get_or_init(|| (0..1 << row).map(|_| Mailbox::default()).collect());
+        let (mailbox, metrics) = (&row[place], Metrics::default());
+        let owner = Owner { runtime: id, messages: Vec::new(), notifier: Arc::new(notifier), metrics };
+        *mailbox.owner.lock() = Some(owner);
         mailbox.open.store(true, Ordering::Relaxed);
-        Ok(Receiver { id, mailbox, taken: VecDeque::new(), patience: Patience::default() })
-    }
-
-    pub(crate) fn id(&self) -> RuntimeId {
-        self.id
+        Ok(Receiver { id, mailbox, taken: RefCell::default() })
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.mailbox.wakes.is_empty()
+        self.mailbox.is_empty()
     }
 
-    /// After letters, when there is nothing else to do: waits a little for more, if that may help. Says whether some came.
-    pub(crate) fn expect_more(&self) -> bool {
-        self.patience.wait(|| !self.is_empty())
-    }
-
-    /// The loop has slept so long.
-    pub(crate) fn note_sleep(&self, slept: Duration) {
-        self.patience.note_sleep(slept);
-    }
-
-    /// Empties the mailbox, as far as it was filled until now, and says how many letters there are to be [taken](Receiver::take).
-    pub(crate) fn collect(&mut self) -> usize {
-        self.patience.let_gather();
-        let beside = if self.taken.is_empty() { self.mailbox.wakes.take(&mut self.taken) } else { 0 };
-        let letters = self.taken.len() + beside;
-        self.patience.note_letters(letters);
-        letters
-    }
-
-    /// The next letter of those that were collected.
-    pub(crate) fn take(&mut self) -> Option<Letter> {
-        let id = self.taken.pop_front().or_else(|| self.mailbox.wakes.pop())?;
-        Some(if id == COMMANDS {
-            Letter::Commands(std::mem::take(&mut self.mailbox.inner.lock().commands))
-        } else {
-            Letter::Wake(id)
+    /// Looks at the queue for about five microseconds. Returns whether something has come.
+    ///
+    /// A thread that waits for its answer before it wakes again needs 5 µs for a round trip, and 10
+    /// if the loop sleeps each time.
+    pub(crate) fn spin(&self) -> bool {
+        (0..LOOKS).any(|_| {
+            (0..PAUSES).for_each(|_| hint::spin_loop());
+            !self.is_empty()
         })
     }
 
-    pub(crate) fn lie_down(&self) -> bool {
-        debug_assert!(self.taken.is_empty(), "what was collected is handed out in the same round");
-        self.mailbox.wakes.lie_down()
+    /// Delivers what has come until now, but at most this much. Returns how much it was.
+    pub(crate) fn deliver(&self, local: &Local, at_most: usize) -> u32 {
+        if self.is_empty() {
+            return 0;
+        }
+        let mut taken = self.taken.take();
+        mem::swap(&mut *self.mailbox.list.lock(), &mut taken);
+        let beside = self.mailbox.overflow.len().min(at_most);
+        let count = taken.len() + beside;
+        let repeats = self.mailbox.repeats.forget();
+        local.counters.wakes.add(repeats);
+        local.counters.remote_wakes.add(repeats);
+        let beside = (0..beside).map_while(|_| self.mailbox.overflow.pop());
+        taken.drain(..).chain(beside).for_each(|id| self.deliver_one(local, id));
+        self.taken.replace(taken);
+        count as u32
     }
 
-    pub(crate) fn get_up(&self) {
-        self.mailbox.wakes.get_up();
+    fn deliver_one(&self, local: &Local, id: Id) {
+        if id != Id::NOBODY {
+            local.counters.remote_wakes.add(1);
+            return local.wake_contained(id);
+        }
+        let mut owner = self.mailbox.owner.lock();
+        let messages = owner.as_mut().map(|owner| mem::take(&mut owner.messages));
+        drop(owner);
+        // One may drop a foreign waker, whose destructor may panic.
+        messages.into_iter().flatten().for_each(|message| contain(|| message(local)));
+    }
+
+    /// The loop is about to park. If this returns `false`, something has come, and it must not.
+    pub(crate) fn park(&self) -> bool {
+        self.mailbox.doorbell.park(|| self.is_empty())
+    }
+
+    /// The loop runs again.
+    pub(crate) fn unpark(&self) {
+        self.mailbox.doorbell.unpark();
     }
 
     pub(crate) fn publish(&self, metrics: Metrics) {
-        self.mailbox.inner.lock().metrics = metrics;
+        if let Some(owner) = &mut *self.mailbox.owner.lock() {
+            owner.metrics = metrics;
+        }
     }
 
-    /// Ends the runtime for all others, and returns what it was still asked to do, to be dropped with nothing
-    /// locked. The number stays taken until the receiver is dropped, so a second call does no harm.
-    pub(crate) fn close(&self) -> Vec<Command> {
-        let mut inner = self.mailbox.inner.lock();
+    /// Ends the runtime for all others, and returns what it was still asked to do, to be dropped
+    /// with nothing locked. The number stays taken until the receiver is dropped, so a second call
+    /// does no harm.
+    pub(crate) fn close(&self) -> Vec<Message> {
         self.mailbox.open.store(false, Ordering::Relaxed);
-        inner.owner = RuntimeId::NONE;
-        let commands = std::mem::take(&mut inner.commands);
-        drop(inner);
-        *self.mailbox.bell.lock() = None;
-        // What comes after this is for nobody, or for the next owner, which it wakes for nothing.
-        self.mailbox.wakes.clear();
-        commands
+        let owner = self.mailbox.owner.lock().take();
+        // A wake that comes after this is for the next owner, which it wakes for nothing.
+        self.mailbox.list.lock().clear();
+        let count = self.mailbox.overflow.len();
+        self.mailbox.repeats.forget();
+        for _ in 0..count {
+            self.mailbox.overflow.pop();
+        }
+        owner.map(|owner| owner.messages).unwrap_or_default()
     }
 }
 
 impl Drop for Receiver {
     fn drop(&mut self) {
         drop(self.close());
-        // Last: from here on another runtime may have the number, and nothing of this one may answer to it.
+        // Last: from here on another runtime may have the number.
         NUMBERS.lock().returned.push_back(self.id.number());
     }
 }

@@ -11,28 +11,22 @@ use crate::budget;
 use crate::task::TaskError;
 
 /// What both ends share.
-struct Shared<T> {
-    state: Mutex<State<T>>,
-}
-
-struct State<T> {
-    output: Option<Result<T, TaskError>>,
-    waker: Option<Waker>,
-    /// Whether the receiver was dropped.
-    unwanted: bool,
-    /// Whether the receiver has the output.
-    taken: bool,
+enum State<T> {
+    /// There is no output yet. With the waker of the task that awaits it.
+    Waiting(Option<Waker>),
+    Done(Result<T, TaskError>),
+    /// The receiver has the output, or was dropped.
+    Over,
 }
 
 /// Two ends that belong together.
 pub(crate) fn oneshot<T>() -> (Sender<T>, Receiver<T>) {
-    let state = Mutex::new(State { output: None, waker: None, unwanted: false, taken: false });
-    let shared = Arc::new(Shared { state });
-    (Sender(Some(shared.clone())), Receiver(shared))
+    let state = Arc::new(Mutex::new(State::Waiting(None)));
+    (Sender(state.clone()), Receiver(state))
 }
 
 /// Gives the output. Dropped without giving one, it gives "cancelled".
-pub(crate) struct Sender<T>(Option<Arc<Shared<T>>>);
+pub(crate) struct Sender<T>(Arc<Mutex<State<T>>>);
 
 impl<T> Sender<T> {
     pub(crate) fn send(self, output: Result<T, TaskError>) {
@@ -42,67 +36,63 @@ impl<T> Sender<T> {
     }
 
     /// Gives the output without waking anybody. Returns the waker that is to be woken.
-    pub(crate) fn put(mut self, output: Result<T, TaskError>) -> Option<Waker> {
-        self.deliver(output)
+    ///
+    /// An output that nobody wants is dropped at the end, when nothing is locked.
+    pub(crate) fn put(&self, output: Result<T, TaskError>) -> Option<Waker> {
+        let mut state = self.0.lock();
+        let State::Waiting(waker) = &mut *state else { return None };
+        let waker = waker.take();
+        *state = State::Done(output);
+        waker
     }
 
     /// Whether nobody waits for the output any more.
     pub(crate) fn is_unwanted(&self) -> bool {
-        self.0.as_ref().is_none_or(|shared| shared.state.lock().unwanted)
-    }
-
-    fn deliver(&mut self, output: Result<T, TaskError>) -> Option<Waker> {
-        let shared = self.0.take()?;
-        let (waker, _unwanted) = {
-            let mut state = shared.state.lock();
-            let unwanted = if state.unwanted { Some(output) } else { state.output.replace(output) };
-            (state.waker.take(), unwanted)
-        };
-        waker
+        matches!(*self.0.lock(), State::Over)
     }
 }
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
-        if let Some(waker) = self.deliver(Err(TaskError::cancelled())) {
+        // (After an output this does nothing.)
+        if let Some(waker) = self.put(Err(TaskError::cancelled())) {
             waker.wake();
         }
     }
 }
 
 /// Waits for the output.
-pub(crate) struct Receiver<T>(Arc<Shared<T>>);
+pub(crate) struct Receiver<T>(Arc<Mutex<State<T>>>);
 
 impl<T> Receiver<T> {
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<T, TaskError>> {
         if self.is_ready() {
             ready!(budget::poll(cx));
         }
-        let waker = cx.waker().clone(); // foreign code: not under the lock
-        let _stale = {
-            let mut state = self.0.state.lock();
-            assert!(!state.taken, "a task was polled after it had given its output");
-            if let Some(output) = state.output.take() {
-                state.taken = true;
+        // Foreign code clones and drops a waker: not under the lock.
+        let waker = cx.waker().clone();
+        let _stale;
+        let mut state = self.0.lock();
+        if let State::Waiting(place) = &mut *state {
+            _stale = place.replace(waker);
+            return Poll::Pending;
+        }
+        match std::mem::replace(&mut *state, State::Over) {
+            State::Done(output) => {
                 budget::spend();
-                return Poll::Ready(output);
+                Poll::Ready(output)
             }
-            state.waker.replace(waker)
-        };
-        Poll::Pending
+            _ => panic!("a task was polled after it had given its output"),
+        }
     }
 
     pub(crate) fn is_ready(&self) -> bool {
-        self.0.state.lock().output.is_some()
+        matches!(*self.0.lock(), State::Done(_))
     }
 }
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
-        let _left = {
-            let mut state = self.0.state.lock();
-            state.unwanted = true;
-            (state.output.take(), state.waker.take())
-        };
+        let _left = std::mem::replace(&mut *self.0.lock(), State::Over);
     }
 }

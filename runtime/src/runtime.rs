@@ -130,9 +130,9 @@ impl Runtime {
     /// the runtime still around it.
     fn end(&self, local: &Local) {
         local.drop_tasks();
-        // From here on nothing comes from other threads. What was asked for is dropped, not done.
-        let commands = self.event_loop.borrow().receiver.close();
-        commands.into_iter().for_each(|command| contain(|| drop(command)));
+        // From here on nothing comes from other threads. Messages that are left are dropped, and not run.
+        let messages = self.event_loop.borrow().receiver.close();
+        messages.into_iter().for_each(|message| contain(|| drop(message)));
         let jobs = local.pool.borrow().as_ref().map(|pool| pool.close());
         jobs.into_iter().flatten().for_each(|job| contain(|| drop(job)));
         let sources = local.sources.borrow_mut().take_all();
@@ -164,6 +164,7 @@ pub struct Builder {
     virtual_clock: bool,
     /// With the virtual clock.
     all_asleep: Option<fn(&Local) -> !>,
+    timer_slack: Duration,
     shuffle: Option<u64>,
     stall_warning: Option<StallWarning>,
 }
@@ -183,6 +184,7 @@ impl Builder {
             event_capacity: 256,
             virtual_clock: false,
             all_asleep: None,
+            timer_slack: Duration::ZERO,
             shuffle: None,
             stall_warning: None,
         }
@@ -239,6 +241,33 @@ impl Builder {
         self
     }
 
+    /// How late timers may fire so that several of them share one wake of the processor. Default: zero.
+    ///
+    /// A timer never fires early, and it fires on time if the loop runs at that moment anyway. For a
+    /// device on a battery with many timers: a thousand intervals of a second in different phases
+    /// wake it a thousand times a second, and ten times with a slack of 100 ms.
+    ///
+    /// ```
+    /// use gather_runtime::{Builder, now, sleep};
+    /// use std::time::Duration;
+    ///
+    /// const SLACK: Duration = Duration::from_millis(100);
+    /// let runtime = Builder::new().timer_slack(SLACK).virtual_clock(true).build()?;
+    /// runtime.block_on(async {
+    ///     let start = now();
+    ///     let later = gather_runtime::spawn(sleep(Duration::from_millis(1050)));
+    ///     sleep(Duration::from_millis(1000)).await;
+    ///     assert_eq!(now() - start, Duration::from_millis(1100));
+    ///     later.await.unwrap();
+    ///     assert_eq!(now() - start, Duration::from_millis(1100)); // in the same wake
+    /// });
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn timer_slack(mut self, slack: Duration) -> Builder {
+        self.timer_slack = slack;
+        self
+    }
+
     /// Polls the tasks of each turn in a random order that the seed decides: for tests that look for code that
     /// depends on the order. The same seed gives the same order.
     pub fn shuffle(mut self, seed: u64) -> Builder {
@@ -266,10 +295,11 @@ impl Builder {
         let (reactor, bell) = Reactor::new(self.event_capacity)?;
         let registry = reactor.registry()?;
         let receiver = Receiver::open(bell)?;
-        let id = receiver.id();
+        let id = receiver.id;
         let local = Local::new();
         local.set_id(id);
         local.clock.start(self.virtual_clock);
+        local.timers.borrow_mut().slack = local.clock.ticks_in(self.timer_slack);
         local.set_stall_warning(self.stall_warning);
         local.tasks.borrow_mut().configure(self.max_tasks, self.shuffle);
         if self.shuffle.is_some() {

@@ -11,7 +11,7 @@ use mio::{Interest, Registry, Token};
 
 use crate::budget;
 use crate::local;
-use crate::mailbox::{self, Command, RuntimeId};
+use crate::mailbox::{RuntimeId, on_home};
 pub(crate) use crate::readiness::Direction;
 use crate::readiness::{Readiness, Wait};
 
@@ -70,10 +70,11 @@ impl<S: mio::event::Source> Source<S> {
         let mut io = self.io.take()?;
         // Before the descriptor is closed: a duplicate of it would go on making events.
         let _ = self.registry.deregister(&mut io);
-        match local::with_home(self.runtime, |local| local.sources.borrow_mut().remove(self.token)) {
-            Some(readiness) => drop(readiness), // and the wakers in it: nothing is borrowed here
-            None => drop(mailbox::send(self.runtime, Command::RemoveSource(self.token.0))),
-        }
+        let token = self.token;
+        on_home(self.runtime, move |local| {
+            let readiness = local.sources.borrow_mut().remove(token);
+            drop(readiness); // and the wakers in it: nothing is borrowed here
+        });
         Some(io)
     }
 

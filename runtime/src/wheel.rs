@@ -13,12 +13,14 @@
 //!
 //! Timers fire in the order of their ticks, and within a tick in the order in which they were put in.
 //!
+//! A slot knows the earliest deadline that was put in, so the loop sleeps until a timer is due, and not until a slot of a
+//! higher level begins. (Without that, ten intervals of a second wake the loop twenty times a second.)
+//!
 //! A binary heap would be simpler, but a timeout that never fires costs it O(log n) twice, and that is what most
 //! timers are.
 //!
 //! Next: [`time`](crate::time), what users hold of it.
 
-use std::num::NonZeroU16;
 use std::task::Waker;
 
 use slab::Slab;
@@ -27,8 +29,8 @@ use slab::Slab;
 const LEVEL_BITS: u32 = 6;
 /// The slots of a level.
 const SLOTS: usize = 1 << LEVEL_BITS;
-/// The levels: enough for all bits of a tick.
-const LEVELS: usize = u64::BITS.div_ceil(LEVEL_BITS) as usize;
+/// The levels that are made with the first timer: an hour of the real clock. Four kilobytes.
+const USUAL_LEVELS: usize = 4;
 /// No timer.
 const NIL: u32 = u32::MAX;
 
@@ -36,12 +38,14 @@ const NIL: u32 = u32::MAX;
 pub(crate) struct Wheel {
     /// A row for each timer.
     timers: Slab<Timer>,
-    /// The lists of each level, made when the first timer is.
-    levels: Option<Box<[Level; LEVELS]>>,
+    /// The levels up to the highest that was ever needed.
+    levels: Vec<Level>,
     /// The present: every timer that is due at this tick or before it has fired.
     now: u64,
     /// How many timers wait.
     waiting: usize,
+    /// How many ticks a timer may fire late, so that several fire in one turn.
+    pub(crate) slack: u64,
 }
 
 /// The slots of one level.
@@ -52,11 +56,13 @@ struct Level {
     lists: [List; SLOTS],
 }
 
-/// The first and last timer of a slot. They mean nothing where the slot is not occupied.
+/// The timers of a slot. It means nothing where the slot is not occupied.
 #[derive(Clone, Copy)]
 struct List {
     first: u32,
     last: u32,
+    /// No timer is due before this tick. One was due then, but it may have been removed.
+    earliest: u64,
 }
 
 /// One timer.
@@ -67,30 +73,14 @@ struct Timer {
     waker: Option<Waker>,
     previous: u32,
     next: u32,
-    /// The slot that it is in.
-    place: Place,
-}
-
-/// Which slot of which level, plus one; `FIRED` when the timer is in none any more.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Place(NonZeroU16);
-
-const FIRED: Place = Place(NonZeroU16::MAX);
-
-impl Place {
-    fn new(level: usize, slot: usize) -> Place {
-        Place(NonZeroU16::MIN.saturating_add((level * SLOTS + slot) as u16))
-    }
-
-    fn level_and_slot(self) -> (usize, usize) {
-        let place = (self.0.get() - 1) as usize;
-        (place / SLOTS, place % SLOTS)
-    }
+    /// The level that it is in, until it fires.
+    level: u8,
+    has_fired: bool,
 }
 
 impl Wheel {
     pub(crate) const fn new() -> Wheel {
-        Wheel { timers: Slab::new(), levels: None, now: 0, waiting: 0 }
+        Wheel { timers: Slab::new(), levels: Vec::new(), now: 0, waiting: 0, slack: 0 }
     }
 
     /// How many timers wait.
@@ -105,7 +95,8 @@ impl Wheel {
             waker: Some(waker),
             previous: NIL,
             next: NIL,
-            place: FIRED,
+            level: 0,
+            has_fired: false,
         };
         let row = self.timers.insert(timer) as u32;
         self.link(row);
@@ -115,7 +106,7 @@ impl Wheel {
 
     /// Takes a timer out, fired or not. Its waker is for the caller to drop when nothing is borrowed.
     pub(crate) fn remove(&mut self, row: u32) -> Option<Waker> {
-        if self.timers[row as usize].place != FIRED {
+        if !self.has_fired(row) {
             self.unlink(row);
             self.waiting -= 1;
         }
@@ -128,7 +119,7 @@ impl Wheel {
     }
 
     pub(crate) fn has_fired(&self, row: u32) -> bool {
-        self.timers[row as usize].place == FIRED
+        self.timers[row as usize].has_fired
     }
 
     /// The waker of a timer.
@@ -136,10 +127,10 @@ impl Wheel {
         &mut self.timers[row as usize].waker
     }
 
-    /// A tick at which something is to be done, not later than the first timer is due: the wheel has to turn
-    /// there. Exactly the first timer's tick if that is near.
+    /// When the wheel has to turn: when the first timer is due, plus the slack. It may be earlier if a timer was removed.
     pub(crate) fn next_turn(&self) -> Option<u64> {
-        self.next_slot().map(|(_, _, start)| start)
+        let (level, slot, _) = self.next_slot()?;
+        Some(self.levels[level].lists[slot].earliest.saturating_add(self.slack))
     }
 
     /// Turns the wheel to `now`. Each timer that is due is taken from its slot, in order, and its waker given to
@@ -147,12 +138,13 @@ impl Wheel {
     pub(crate) fn turn(&mut self, now: u64, mut fire: impl FnMut(Waker)) {
         while let Some((level, slot, start)) = self.next_slot().filter(|(_, _, start)| *start <= now) {
             self.now = start;
-            let mut row = self.take_list(level, slot);
+            self.levels[level].occupied &= !(1 << slot);
+            let mut row = self.levels[level].lists[slot].first;
             while row != NIL {
                 let timer = &mut self.timers[row as usize];
                 let next = timer.next;
                 if level == 0 {
-                    timer.place = FIRED;
+                    timer.has_fired = true;
                     self.waiting -= 1;
                     if let Some(waker) = timer.waker.take() {
                         fire(waker);
@@ -171,10 +163,9 @@ impl Wheel {
         if self.waiting == 0 {
             return None;
         }
-        let levels = self.levels.as_deref()?;
-        let level = levels.iter().position(|level| level.occupied != 0)?;
+        let level = self.levels.iter().position(|level| level.occupied != 0)?;
         // A slot before the present would be one of the next round: there is none, its timers are a level up.
-        let slot = levels[level].occupied.trailing_zeros();
+        let slot = self.levels[level].occupied.trailing_zeros();
         let low = level as u32 * LEVEL_BITS;
         let above = self.now.checked_shr(low + LEVEL_BITS).unwrap_or(0);
         let start = above.checked_shl(low + LEVEL_BITS).unwrap_or(0) | (slot as u64) << low;
@@ -186,23 +177,26 @@ impl Wheel {
         let tick = self.timers[row as usize].tick;
         let differing = (tick ^ self.now) | 1;
         let level = ((u64::BITS - 1 - differing.leading_zeros()) / LEVEL_BITS) as usize;
-        let slot = (tick >> (level as u32 * LEVEL_BITS)) as usize % SLOTS;
-        let levels = self.levels.get_or_insert_with(Level::make_all);
-        let previous = levels[level].push(slot, row);
+        let slot = slot_at(level, tick);
+        if level >= self.levels.len() {
+            let levels = (level + 1).max(USUAL_LEVELS);
+            self.levels.reserve_exact(levels - self.levels.len());
+            self.levels.resize(levels, Level::EMPTY);
+        }
+        let previous = self.levels[level].push(slot, row, tick);
         if previous != NIL {
             self.timers[previous as usize].next = row;
         }
         let timer = &mut self.timers[row as usize];
         timer.previous = previous;
         timer.next = NIL;
-        timer.place = Place::new(level, slot);
+        timer.level = level as u8;
     }
 
     fn unlink(&mut self, row: u32) {
-        let Timer { previous, next, place, .. } = self.timers[row as usize];
-        let (level, slot) = place.level_and_slot();
-        let Some(levels) = &mut self.levels else { return };
-        let level = &mut levels[level];
+        let Timer { tick, level, previous, next, .. } = self.timers[row as usize];
+        let slot = slot_at(level.into(), tick);
+        let level = &mut self.levels[usize::from(level)];
         match previous {
             NIL => level.lists[slot].first = next,
             previous => self.timers[previous as usize].next = next,
@@ -215,29 +209,26 @@ impl Wheel {
             level.occupied &= !(1 << slot);
         }
     }
+}
 
-    /// Empties a slot and returns the first of its timers, which are still linked to each other.
-    fn take_list(&mut self, level: usize, slot: usize) -> u32 {
-        let Some(levels) = &mut self.levels else { return NIL };
-        levels[level].occupied &= !(1 << slot);
-        levels[level].lists[slot].first
-    }
+/// The slot of a level that a tick is in.
+fn slot_at(level: usize, tick: u64) -> usize {
+    (tick >> (level as u32 * LEVEL_BITS)) as usize % SLOTS
 }
 
 impl Level {
-    fn make_all() -> Box<[Level; LEVELS]> {
-        let empty = List { first: NIL, last: NIL };
-        Box::new([Level { occupied: 0, lists: [empty; SLOTS] }; LEVELS])
-    }
+    const EMPTY: Level =
+        Level { occupied: 0, lists: [List { first: NIL, last: NIL, earliest: u64::MAX }; SLOTS] };
 
     /// Puts a timer at the end of a list, and returns the one before it.
-    fn push(&mut self, slot: usize, row: u32) -> u32 {
+    fn push(&mut self, slot: usize, row: u32, tick: u64) -> u32 {
         let list = &mut self.lists[slot];
         if self.occupied & (1 << slot) == 0 {
             self.occupied |= 1 << slot;
-            *list = List { first: row, last: row };
+            *list = List { first: row, last: row, earliest: tick };
             return NIL;
         }
+        list.earliest = list.earliest.min(tick);
         std::mem::replace(&mut list.last, row)
     }
 }
@@ -270,7 +261,7 @@ mod tests {
     fn timers_fire_at_their_very_tick_and_in_order_across_every_level() {
         let mut wheel = Wheel::new();
         let mut ticks = Vec::new();
-        for level in 0..LEVELS as u32 {
+        for level in 0..u64::BITS.div_ceil(LEVEL_BITS) {
             let start = 1u64 << (level * LEVEL_BITS);
             let around =
                 [start.wrapping_sub(1), start, start + 1, start.saturating_mul(63), start.saturating_mul(64)];
@@ -319,7 +310,29 @@ mod tests {
             wheel.remove(row);
         }
         assert_eq!((wheel.len(), wheel.next_turn(), Arc::strong_count(&count)), (0, None, 1));
-        assert!(wheel.levels.unwrap().iter().all(|level| level.occupied == 0));
+        assert!(wheel.levels.iter().all(|level| level.occupied == 0));
+    }
+
+    #[test]
+    fn there_is_a_turn_for_each_firing_and_no_other() {
+        for intervals in [10, 100] {
+            // A second of ticks, in phases that have nothing to do with slots.
+            let (period, mut wheel) = (3815, Wheel::new());
+            let mut due: Vec<u64> = (0..intervals).map(|number| 1 + number * 2718 % period).collect();
+            for due in &due {
+                wheel.insert(*due, Waker::noop().clone());
+            }
+            let (mut turns, mut fired) = (0, 0);
+            while fired < 50 * intervals {
+                let now = wheel.next_turn().unwrap();
+                wheel.turn(now, |_| fired += 1);
+                turns += 1;
+                let due = due.iter_mut().find(|due| **due == now).unwrap();
+                *due += period;
+                wheel.insert(*due, Waker::noop().clone());
+            }
+            assert_eq!(turns, fired, "{intervals}");
+        }
     }
 
     #[test]
@@ -330,10 +343,8 @@ mod tests {
         let mut fired = 0;
         wheel.turn(4999, |_| fired += 1);
         assert_eq!(fired, 4);
-        assert_eq!(
-            rows.iter().map(|row| wheel.has_fired(*row)).collect::<Vec<_>>(),
-            [true, true, true, true, false]
-        );
+        let have_fired: Vec<_> = rows.iter().map(|row| wheel.has_fired(*row)).collect();
+        assert_eq!(have_fired, [true, true, true, true, false]);
         assert_eq!(wheel.next_turn(), Some(5000));
     }
 }

@@ -18,6 +18,7 @@ use gather::{
     BlockingTask, Builder, Canceller, Gather, Handle, Metrics, RemoteTask, Runtime, Sleep, Task, TaskError,
     TaskId, TcpListener, TcpStream, Timeout, gather, run, sleep, spawn, spawn_blocking, yield_now,
 };
+use gather_tests::alone::alone;
 use gather_tests::gate::Gate;
 use gather_tests::probe::{Probe, elsewhere, letters_are_read, poll_once, some_turns};
 use gather_tests::wake_storm::storm;
@@ -121,13 +122,14 @@ fn a_wake_does_not_block_while_its_thread_holds_a_lock_that_the_tasks_need() {
 fn a_flood_of_wakes_from_another_thread_starves_neither_timers_nor_sockets_nor_tasks() {
     /// How far the flood may be ahead of the loop: a bound for the memory of this test.
     const MOST_AHEAD: u64 = 2_500_000;
-    /// What the loop takes at once at most (`MOST_LETTERS` there), and a few.
-    const MOST_AT_ONCE: u64 = (1 << 20) + 1000;
+    /// What the loop takes at once at most (`MOST_REMOTE` there), and a few that are merged.
+    const MOST_AT_ONCE: u64 = (1 << 20) + 10_000;
 
     finishes(|| {
         run(async {
-            let probe = Probe::new();
-            let flooded = spawn(probe.never());
+            // Many, because repeated wakes of one task are merged.
+            let probes: Vec<_> = (0..1000).map(|_| Probe::new()).collect();
+            let flooded: Vec<_> = probes.iter().map(|probe| spawn(probe.never())).collect();
             some_turns().await;
             let (client, server) = {
                 let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -137,7 +139,8 @@ fn a_flood_of_wakes_from_another_thread_starves_neither_timers_nor_sockets_nor_t
             let (taken, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
             let (is_high, high) = mpsc::channel();
             let flood = spawn_blocking({
-                let (waker, taken, stop) = (probe.waker(), taken.clone(), stop.clone());
+                let wakers: Vec<_> = probes.iter().map(Probe::waker).collect();
+                let (taken, stop) = (taken.clone(), stop.clone());
                 move || {
                     let mut wakes = 0;
                     while !stop.load(Ordering::Relaxed) {
@@ -145,7 +148,7 @@ fn a_flood_of_wakes_from_another_thread_starves_neither_timers_nor_sockets_nor_t
                             let _ = is_high.send(());
                             thread::yield_now();
                         } else {
-                            waker.wake_by_ref();
+                            wakers[wakes as usize % wakers.len()].wake_by_ref();
                             wakes += 1;
                         }
                     }
@@ -175,9 +178,31 @@ fn a_flood_of_wakes_from_another_thread_starves_neither_timers_nor_sockets_nor_t
             stop.store(true, Ordering::Relaxed);
             flood.await.unwrap();
             assert!(most <= MOST_AT_ONCE, "{most} wakes were taken at once");
-            assert!(probe.polls() > 1);
+            assert!(probes.iter().any(|probe| probe.polls() > 1));
             drop((flooded, waits));
         });
+    });
+}
+
+#[test]
+fn a_million_wakes_of_one_task_take_no_memory_and_are_one_poll() {
+    alone("a_million_wakes_of_one_task_take_no_memory_and_are_one_poll", || {
+        let runtime = Runtime::new().unwrap();
+        let probe = Probe::new();
+        let task = runtime.block_on(async {
+            let task = spawn(probe.never());
+            some_turns().await;
+            task
+        });
+        let (waker, before) = (probe.waker(), runtime.metrics().remote_wakes());
+        let memory = on_a_thread(move || {
+            allocation_counter::measure(|| (0..1_000_000).for_each(|_| waker.wake_by_ref()))
+        });
+        assert!(memory.bytes_max < 10_000, "{memory:?}");
+        runtime.block_on(letters_are_read());
+        assert_eq!(probe.polls(), 2);
+        assert_eq!(runtime.metrics().remote_wakes() - before, 1_000_000, "all are counted");
+        drop(task);
     });
 }
 

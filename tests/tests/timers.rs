@@ -4,7 +4,7 @@
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeSet, BinaryHeap};
 use std::future::{Future, pending, poll_fn, ready};
 use std::io;
 use std::pin::Pin;
@@ -96,6 +96,29 @@ fn waiting_for_a_timer_takes_no_processor_time() {
             }
         });
     });
+}
+
+// Not at the beginning of a slot of the timing wheel, too.
+#[test]
+fn the_loop_sleeps_once_for_each_firing() {
+    const PERIOD: Duration = Duration::from_millis(200);
+    for (intervals, rounds) in [(10, 5), (100, 3)] {
+        let fired = run(async {
+            let start = Instant::now();
+            let children = (0..intervals).map(async |number| {
+                sleep_until(start + PERIOD * number / intervals).await;
+                let mut interval = interval(PERIOD);
+                for _ in 0..=rounds {
+                    interval.tick().await;
+                }
+            });
+            gather(children).capture().await;
+            Handle::current().metrics()
+        });
+        // On a busy machine several fire after one sleep; a sleep without a firing there is none.
+        let (parks, firings) = (fired.parks(), fired.timers_fired());
+        assert!(parks <= firings + firings / 50 + 1, "{intervals}: {parks} sleeps, {firings} firings");
+    }
 }
 
 #[test]
@@ -542,6 +565,40 @@ fn the_virtual_clock_stands_while_anything_can_run_and_leaps_to_the_very_deadlin
         let handle = Handle::current();
         let remote = thread::spawn(move || handle.spawn(|| async { now() })).join().unwrap();
         assert_eq!(remote.await.unwrap() - start, DAY + NANOSECOND);
+    });
+}
+
+#[test]
+fn with_slack_a_thousand_intervals_share_ten_wakes_a_second_and_none_fires_early() {
+    const SLACK: Duration = Duration::from_millis(100);
+    const SECONDS: u32 = 20;
+    let runtime = Builder::new().virtual_clock(true).timer_slack(SLACK).build().unwrap();
+    let wakes = RefCell::new(BTreeSet::new());
+    runtime.block_on(async {
+        let start = now();
+        let children = (0..1000).map(async |number| {
+            sleep_until(start + SECOND * number / 1000).await;
+            let mut interval = interval(SECOND);
+            for _ in 0..=SECONDS {
+                let due = interval.tick().await;
+                assert!((due..=due + SLACK).contains(&now()), "{:?} late", now() - due);
+                wakes.borrow_mut().insert(now());
+            }
+        });
+        gather(children).capture().await;
+    });
+    let wakes = wakes.borrow().len();
+    assert!(wakes <= 11 * (SECONDS as usize + 1), "{wakes}");
+}
+
+#[test]
+fn a_slack_without_end_is_no_timer_at_all_unless_the_loop_is_up() {
+    let runtime = Builder::new().timer_slack(Duration::MAX).build().unwrap();
+    runtime.block_on(async {
+        let sleeper = spawn(sleep(MILLISECOND));
+        while !sleeper.is_finished() {
+            yield_now().await;
+        }
     });
 }
 

@@ -7,18 +7,18 @@
 //! | one | instructions | allocations | system calls |
 //! |---|--:|--:|--:|
 //! | `ready`: a child that is ready at its first poll, of a gather of 1,000 | 106 | 0 | 0 |
-//! | `wait`: a child that yields once, of a gather of 1,000: its slot, one wake, two polls | 257 | 0.01 | 0 |
-//! | `yield`: a wake of a child and the poll that follows: 100 children that yield 100 times | 133 | 0 | 0 |
-//! | `hop`: a child wakes another: a ring of 1,000 children | 219 | 0 | 0 |
-//! | `join ready`: `gather!` of three futures that are ready | 305 | 0 | 0 |
-//! | `task yield`: a wake of a task and the poll that follows: 100 tasks that yield 100 times | 147 | 0.01 | 0 |
-//! | `spawn root`: a task that is ready at once, spawned and awaited by the main future | 648 | 1 | 0 |
-//! | `timer`: a timer set and removed: a sleep that is polled once and dropped | 390 | 0 | 0 |
-//! | `timeout`: a `timeout` that is not reached, around a future that yields once | 538 | 0 | 0 |
-//! | `sleep`: a sleep of its own: set, slept, fired | 4283 | 0 | 1.06 |
-//! | `remote wake`: a child of 10,000 woken by another thread, and polled | 577 | 0.04 | 0 |
-//! | `write, read`: 64 bytes written to a socket and read from its peer, neither of which waits | 312 | 0 | 2 |
-//! | `echo`: 64 bytes to a task that sends them back: two writes, two reads that wait | 2908 | 0 | 6 |
+//! | `wait`: a child that yields once, of a gather of 1,000: its slot, one wake, two polls | 247 | 0.01 | 0 |
+//! | `yield`: a wake of a child and the poll that follows: 100 children that yield 100 times | 124 | 0 | 0 |
+//! | `hop`: a child wakes another: a ring of 1,000 children | 211 | 0 | 0 |
+//! | `join ready`: `gather!` of three futures that are ready | 307 | 0 | 0 |
+//! | `task yield`: a wake of a task and the poll that follows: 100 tasks that yield 100 times | 146 | 0.01 | 0 |
+//! | `spawn root`: a task that is ready at once, spawned and awaited by the main future | 656 | 1 | 0 |
+//! | `timer`: a timer set and removed: a sleep that is polled once and dropped | 369 | 0 | 0 |
+//! | `timeout`: a `timeout` that is not reached, around a future that yields once | 523 | 0 | 0 |
+//! | `sleep`: a sleep of its own: set, slept, fired | 2060 | 0 | 1 |
+//! | `remote wake`: a child of 10,000 woken by another thread, and polled | 583 | 0.04 | 0 |
+//! | `write, read`: 64 bytes written to a socket and read from its peer, neither of which waits | 332 | 0 | 2 |
+//! | `echo`: 64 bytes to a task that sends them back: two writes, two reads that wait | 2850 | 0 | 6 |
 //!
 //! `cargo counts` counts instructions and allocations again and fails if an operation has more than 3 % more of the first,
 //! or any more of the second, than `benches/counts.txt` says; `cargo counts --accept` writes that file, and

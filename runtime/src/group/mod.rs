@@ -19,7 +19,7 @@ use std::task::{Context, Poll, Waker};
 use crate::budget;
 use crate::id::{Id, Target};
 use crate::local::{self, Local};
-use crate::mailbox::{self, Command, RuntimeId};
+use crate::mailbox::{RuntimeId, on_home};
 use crate::waker;
 
 pub use crate::budget::{poll_budget, without_budget};
@@ -186,11 +186,12 @@ impl Group {
     fn give_back(&mut self) {
         let runtime = std::mem::replace(&mut self.runtime, RuntimeId::NONE);
         let row = self.row;
-        match local::with_home(runtime, |local| local.groups.borrow_mut().remove(row)) {
-            Some(None) => {}
-            Some(Some(parent)) => drop_parent(parent),
-            None => release_elsewhere(runtime, row),
-        }
+        on_home(runtime, move |local| {
+            let parent = local.groups.borrow_mut().remove(row);
+            if let Some(parent) = parent {
+                drop_parent(parent);
+            }
+        });
     }
 }
 
@@ -198,12 +199,6 @@ impl Group {
 #[cold]
 fn drop_parent(parent: Waker) {
     let _ = waker::into_id(parent);
-}
-
-/// The group was dropped on another thread than that of its runtime.
-#[cold]
-fn release_elsewhere(runtime: RuntimeId, row: u32) {
-    drop(mailbox::send(runtime, Command::RemoveGroup(row)));
 }
 
 impl Drop for Group {

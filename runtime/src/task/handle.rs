@@ -16,7 +16,7 @@ use super::reference::{Reference, TaskId};
 use super::row::Key;
 use super::table::Tasks;
 use crate::local::{self, Local};
-use crate::mailbox::{self, Command};
+use crate::mailbox;
 use crate::trace::Span;
 
 /// Starts a task on the runtime of this thread, and returns its handle. It is first polled when the caller has
@@ -165,7 +165,7 @@ impl<T> Task<T> {
     pub fn detach(mut self) {
         let reference = self.reference;
         self.reference.forget_row();
-        reference.change(Tasks::detach, |row, serial| Command::DetachTask { row, serial });
+        reference.change(Tasks::detach);
     }
 
     /// Cancels the task: its future is dropped now (or when the poll that is going on returns), and the handle

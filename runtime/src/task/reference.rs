@@ -11,7 +11,7 @@ use super::row::{Key, Leftover, NOWHERE};
 use super::table::Tasks;
 use crate::budget;
 use crate::local::{self, Local};
-use crate::mailbox::{self, Command, RuntimeId};
+use crate::mailbox::{self, RuntimeId, on_home};
 use crate::waker;
 
 /// Which task of which runtime.
@@ -23,20 +23,12 @@ pub(super) struct Reference {
 }
 
 impl Reference {
-    /// Does something to the task where it lives: now, if that is here, or else by a message. If its runtime is
-    /// gone, so is the task.
-    pub(super) fn change(
-        self,
-        here: impl FnOnce(&mut Tasks, Key) -> Leftover,
-        elsewhere: impl FnOnce(u32, u64) -> Command,
-    ) {
-        let done = local::with_home(self.runtime, |local| {
-            let leftover = here(&mut local.tasks.borrow_mut(), self.key);
+    /// Changes the task where it lives. If its runtime is gone, so is the task.
+    pub(super) fn change(self, change: impl FnOnce(&mut Tasks, Key) -> Leftover + Send + 'static) {
+        on_home(self.runtime, move |local| {
+            let leftover = change(&mut local.tasks.borrow_mut(), self.key);
             local.clear_away(leftover);
         });
-        if done.is_none() {
-            let _ = mailbox::send(self.runtime, elsewhere(self.key.row, self.key.serial));
-        }
     }
 
     /// Waits until the task is over. Then it takes its row away, and gives the box with the output.
@@ -100,27 +92,11 @@ impl Reference {
     }
 
     pub(super) fn drop_handle(self) {
-        self.change(Tasks::drop_handle, |row, serial| Command::DropTask { row, serial });
+        self.change(Tasks::drop_handle);
     }
 
     pub(super) fn cancel(self) {
-        self.change(Tasks::cancel, |row, serial| Command::CancelTask { row, serial });
-    }
-}
-
-impl Local {
-    /// What another thread asked to be done to a task.
-    pub(crate) fn change_task(&self, command: Command) {
-        let leftover = {
-            let mut tasks = self.tasks.borrow_mut();
-            match command {
-                Command::CancelTask { row, serial } => tasks.cancel(Key { row, serial }),
-                Command::DropTask { row, serial } => tasks.drop_handle(Key { row, serial }),
-                Command::DetachTask { row, serial } => tasks.detach(Key { row, serial }),
-                _ => unreachable!("not about a task"),
-            }
-        };
-        self.clear_away(leftover);
+        self.change(Tasks::cancel);
     }
 }
 

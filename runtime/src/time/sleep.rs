@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::budget;
 use crate::local::{self, Local};
-use crate::mailbox::{self, Command, RuntimeId};
+use crate::mailbox::{RuntimeId, on_home};
 use crate::waker;
 
 /// The time as the runtime of this thread sees it: the system's, or the virtual one of a runtime with
@@ -19,9 +19,11 @@ pub fn now() -> Instant {
     local::try_running(|local| local.clock.now()).unwrap_or_else(Instant::now)
 }
 
-/// Waits for `duration`, counted from now (not from the first poll). It never ends early; with the real clock it
-/// ends up to two milliseconds late on an idle machine. [`Duration::MAX`], or anything else that no [`Instant`]
-/// can hold, is for ever.
+/// Waits for `duration`, counted from now (not from the first poll).
+///
+/// It never ends early. With the real clock it ends up to two milliseconds late on an idle machine,
+/// and later with [`Builder::timer_slack`](crate::Builder::timer_slack). [`Duration::MAX`], or
+/// anything else that no [`Instant`] can hold, is for ever.
 ///
 /// ```
 /// use std::time::{Duration, Instant};
@@ -106,10 +108,11 @@ impl Sleep {
         if runtime == RuntimeId::NONE {
             return;
         }
-        match local::with_home(runtime, |local| local.timers.borrow_mut().remove(self.row)) {
-            Some(waker) => drop(waker), // a foreign waker runs foreign code: nothing is borrowed here
-            None => drop(mailbox::send(runtime, Command::RemoveTimer(self.row))),
-        }
+        let row = self.row;
+        on_home(runtime, move |local| {
+            let waker = local.timers.borrow_mut().remove(row);
+            drop(waker); // a foreign waker runs foreign code: nothing is borrowed here
+        });
     }
 }
 
