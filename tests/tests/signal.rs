@@ -102,8 +102,8 @@ fn signals_of_different_kinds_are_heard_in_turn_and_none_starves_the_others() {
                 heard.push(signal);
                 raise(signal); // it comes again before anything else is done
             }
-            // When the budget of a poll is spent, one is passed over once.
-            for few in heard.windows(6) {
+            // When the budget of a poll is spent, one may be passed over twice.
+            for few in heard.windows(9) {
                 assert!(all.iter().all(|signal| few.contains(signal)), "{heard:?}");
             }
         });
