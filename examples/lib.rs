@@ -12,7 +12,8 @@
 //! * `https`: gathered requests over rustls (`--features tls`).
 //! * `websocket_chat`: what one says, all hear (`--features websocket`).
 //! * `load_test`: ten thousand HTTP requests over hyper, sixty-four at a time.
-//! * `postgres_pool`: five hundred queries over sixteen connections to PostgreSQL, which may restart in the middle.
+//! * `postgres_pool`: five hundred queries over sixteen connections to PostgreSQL, which may
+//!   restart in the middle.
 //! * `work_queue`: jobs in PostgreSQL, for workers on any number of machines.
 //!
 //! Run one with `cargo run --release --example load_test -- --help`.

@@ -48,7 +48,8 @@ pub(crate) fn start_without_options(
     start(name, &help, read, |()| program())
 }
 
-/// The options of the program `name`; or its exit code, if they cannot be used, or help was asked for.
+/// The options of the program `name`; or its exit code, if they cannot be used, or help was asked
+/// for.
 pub(crate) fn chosen<O>(
     name: &str,
     help: &str,
@@ -86,7 +87,8 @@ pub(crate) fn count(parser: &mut Parser, max: usize) -> Result<NonZeroUsize, lex
     parser.value()?.parse_with(parse)
 }
 
-/// More threads with a runtime each than any machine has cores for, and fewer than there are runtimes to have.
+/// More threads with a runtime each than any machine has cores for, and fewer than there are
+/// runtimes to have.
 #[allow(dead_code, reason = "likewise")]
 pub(crate) const MAX_CORES: usize = 512;
 

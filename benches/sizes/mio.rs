@@ -1,4 +1,5 @@
-//! An echo server on mio alone, by hand: no tasks, and an answer that does not go out at once ends its connection.
+//! An echo server on mio alone, by hand: no tasks, and an answer that does not go out at once ends
+//! its connection.
 
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};

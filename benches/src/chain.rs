@@ -1,18 +1,24 @@
-//! `chain n`: gather n futures in a ring, of which one at a time wakes the next; nanoseconds for one hop.
+//! `chain n`: gather n futures in a ring, of which one at a time wakes the next; nanoseconds for
+//! one hop.
 //!
-//! The work: all but one of the children sleep. The one that is awake hands a token to another, wakes it, and sleeps. It shows
-//! what it costs to find the one child that was woken among n, and what n sleeping children do to the caches.
+//! The work: all but one of the children sleep. The one that is awake hands a token to another,
+//! wakes it, and sleeps. It shows what it costs to find the one child that was woken among n, and
+//! what n sleeping children do to the caches.
 //!
 //! Why it is fair:
 //!
-//! * The next child is not the neighbour but a stride away, about the golden ratio of n, so that neither a scan for the woken
-//!   child nor a prefetching cache looks cheap; the stride and n have no common divisor, so the token visits everyone. Who is
-//!   next is read from memory: if it were computed, the processor would run hops ahead and hide what each of them costs.
-//! * The children time the hops themselves: the clock starts when the last child has its first poll, and stops at the last hop.
-//!   Making and ending n children is another row's work, and with 1e5 of them it would be more than the hops.
-//! * A child keeps its waker from poll to poll and replaces it only if it would wake another task (`clone_from`), and wakes by
-//!   reference. That spares the peers whose wakers are counted two atomic operations for each hop.
-//! * The ring is a thread-local, so that a child holds no pointer, is `Send`, and every peer can take it.
+//! * The next child is not the neighbour but a stride away, about the golden ratio of n, so that
+//!   neither a scan for the woken child nor a prefetching cache looks cheap; the stride and n have
+//!   no common divisor, so the token visits everyone. Who is next is read from memory: if it were
+//!   computed, the processor would run hops ahead and hide what each of them costs.
+//! * The children time the hops themselves: the clock starts when the last child has its first
+//!   poll, and stops at the last hop. Making and ending n children is another row's work, and with
+//!   1e5 of them it would be more than the hops.
+//! * A child keeps its waker from poll to poll and replaces it only if it would wake another task
+//!   (`clone_from`), and wakes by reference. That spares the peers whose wakers are counted two
+//!   atomic operations for each hop.
+//! * The ring is a thread-local, so that a child holds no pointer, is `Send`, and every peer can
+//!   take it.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -25,7 +31,8 @@ use crate::peers::{Contender, Freight, GatherWork, Gathers};
 /// How many hops are timed. With 1e5 children the token goes round twice.
 const HOPS: usize = 200_000;
 
-/// How many for futures-concurrency with many children: it scans all of them for each hop, 0.1 ms with 1e5.
+/// How many for futures-concurrency with many children: it scans all of them for each hop, 0.1 ms
+/// with 1e5.
 const HOPS_OF_A_SCAN: usize = 300;
 
 /// The closure that takes one sample of this row.

@@ -1,5 +1,6 @@
-//! The charts of the report, as SVG: bars of ours beside the best peer, and lines of how our costs grow. All axes of figures are
-//! logarithmic, or a peer that is a hundred times slower would press the others flat.
+//! The charts of the report, as SVG: bars of ours beside the best peer, and lines of how our costs
+//! grow. All axes of figures are logarithmic, or a peer that is a hundred times slower would press
+//! the others flat.
 
 use std::error::Error;
 
@@ -76,7 +77,8 @@ pub(crate) fn bars(figures: &Figures) -> Result<Vec<Picture>, Box<dyn Error>> {
     Ok(pictures)
 }
 
-/// Draws ours and the best peer's bar for each row. The peer's has the length that the median of the rounds' ratios gives it.
+/// Draws ours and the best peer's bar for each row. The peer's has the length that the median of
+/// the rounds' ratios gives it.
 fn draw_bars(kind: Kind, bars: &[(Row, f64, (Contender, f64))]) -> Result<String, Box<dyn Error>> {
     let height = TOP + ROW * bars.len() as i32 + BOTTOM;
     let figures = || bars.iter().flat_map(|(_, ours, best)| [*ours, *ours * best.1]).map(f64::log10);

@@ -15,38 +15,52 @@
 //!
 //! # How it is fair
 //!
-//! * **One process for each figure.** This process only starts others. Each of them does one row's work with one peer: one
-//!   warm-up, then samples until its time is up, and their median. So no peer inherits another's heap, caches or threads.
-//! * **Interleaved rounds.** A round asks every peer once; the table has the median of the rounds. What else the machine does
-//!   falls on all of them. A ratio is formed within each round, and the table has the median of the rounds' ratios.
-//! * **One core.** With `taskset` on the machine, every process is pinned to the same core, its helper threads too.
-//! * **The other side of a socket**, in the rows of the network, is the same for everybody and has a core of its own. More on
-//!   those rows, which are there on Linux, in `net/mod.rs`.
-//! * **The same children.** A row's child is one hand-written future, used by all. Making the futures, and collecting the
-//!   outputs into a `Vec`, is part of the work for everybody. Starting a runtime is not part of it for anybody.
-//! * **Peers as in a real program.** tokio and smol have their reactor and timers, as ours always has. What is only a future
-//!   (futures-buffered, futures, futures-concurrency) runs on `futures_lite::future::block_on`, which has neither: that is in
-//!   their favour. They run their `try_join_all`, which does what ours does: fail-fast, outputs in order. Their `join_all`
-//!   takes as long, within a tenth. `FuturesUnordered` and `JoinSet` collect in completion order, which is less work.
-//! * **Macros.** `join` has the `try_join!` of futures in the line of `try_join_all`, and tokio's in that of `LocalRuntime`.
-//! * **Scripts.** Python's asyncio, uvloop and Node do the same work in their own language, where they are installed: `scripts.rs`.
+//! * **One process for each figure.** This process only starts others. Each of them does one row's
+//!   work with one peer: one warm-up, then samples until its time is up, and their median. So no
+//!   peer inherits another's heap, caches or threads.
+//! * **Interleaved rounds.** A round asks every peer once; the table has the median of the rounds.
+//!   What else the machine does falls on all of them. A ratio is formed within each round, and the
+//!   table has the median of the rounds' ratios.
+//! * **One core.** With `taskset` on the machine, every process is pinned to the same core, its
+//!   helper threads too.
+//! * **The other side of a socket**, in the rows of the network, is the same for everybody and has
+//!   a core of its own. More on those rows, which are there on Linux, in `net/mod.rs`.
+//! * **The same children.** A row's child is one hand-written future, used by all. Making the
+//!   futures, and collecting the outputs into a `Vec`, is part of the work for everybody. Starting
+//!   a runtime is not part of it for anybody.
+//! * **Peers as in a real program.** tokio and smol have their reactor and timers, as ours always
+//!   has. What is only a future (futures-buffered, futures, futures-concurrency) runs on
+//!   `futures_lite::future::block_on`, which has neither: that is in their favour. They run their
+//!   `try_join_all`, which does what ours does: fail-fast, outputs in order. Their `join_all`
+//!   takes as long, within a tenth. `FuturesUnordered` and `JoinSet` collect in completion order,
+//!   which is less work.
+//! * **Macros.** `join` has the `try_join!` of futures in the line of `try_join_all`, and tokio's
+//!   in that of `LocalRuntime`.
+//! * **Scripts.** Python's asyncio, uvloop and Node do the same work in their own language, where
+//!   they are installed: `scripts.rs`.
 //! * **A floor.** `hand` is what a person would write by hand for this one row, with no executor.
-//! * **tokio's budget.** tokio makes a task's own resources return `Pending` after 128 uses in one poll. The children use no
-//!   resource of tokio's, so only awaiting their handles spends it; that is part of its cost, as `gather`'s bound on the
-//!   children that it polls at once is part of ours.
-//! * **Threads.** Where a thread wakes the loop it has a core of its own, if the machine has two. The first core that this process
-//!   may use is the thread's, the last is the loop's.
-//! * **Processor time.** What sleeps is measured in the processor time of its process, helper threads too. Memory is measured in what
-//!   the kernel says that the process had at most. Both have the unit in the table's first corner.
-//! * **Long rows.** A million timers, and what is memory (but HTTP's) or a count, is measured once in a process, without a warm-up;
-//!   a million timers in three rounds, and with `--quick` only if they are named.
-//! * **Hangs.** A process that takes twenty seconds is ended, and a line below the tables says so. compio 0.19 hangs in some runs of
-//!   `wake 1e3`: its loop sleeps, while tasks that the other thread woke were not polled.
-//! * **io_uring.** monoio, compio and glommio are on Linux only. One that does not start on a machine (a container often has no
-//!   io_uring, and glommio locks memory, see `ulimit -l`) is left out, and the line below the tables says why. monoio runs on
-//!   epoll too. All four spawn a task for each child and await them in input order, as tokio's and smol's users do.
+//! * **tokio's budget.** tokio makes a task's own resources return `Pending` after 128 uses in one
+//!   poll. The children use no resource of tokio's, so only awaiting their handles spends it; that
+//!   is part of its cost, as `gather`'s bound on the children that it polls at once is part of
+//!   ours.
+//! * **Threads.** Where a thread wakes the loop it has a core of its own, if the machine has two.
+//!   The first core that this process may use is the thread's, the last is the loop's.
+//! * **Processor time.** What sleeps is measured in the processor time of its process, helper
+//!   threads too. Memory is measured in what the kernel says that the process had at most. Both
+//!   have the unit in the table's first corner.
+//! * **Long rows.** A million timers, and what is memory (but HTTP's) or a count, is measured once
+//!   in a process, without a warm-up; a million timers in three rounds, and with `--quick` only if
+//!   they are named.
+//! * **Hangs.** A process that takes twenty seconds is ended, and a line below the tables says so.
+//!   compio 0.19 hangs in some runs of `wake 1e3`: its loop sleeps, while tasks that the other
+//!   thread woke were not polled.
+//! * **io_uring.** monoio, compio and glommio are on Linux only. One that does not start on a
+//!   machine (a container often has no io_uring, and glommio locks memory, see `ulimit -l`) is
+//!   left out, and the line below the tables says why. monoio runs on epoll too. All four spawn a
+//!   task for each child and await them in input order, as tokio's and smol's users do.
 //!
-//! Read on in `rows.rs` (what is measured), `peers.rs` (with what), `measure.rs` (how), `net/mod.rs` (over the network).
+//! Read on in `rows.rs` (what is measured), `peers.rs` (with what), `measure.rs` (how),
+//! `net/mod.rs` (over the network).
 
 mod chain;
 mod charts;

@@ -1,11 +1,13 @@
-//! `--explain "chain 1e6"`: what the processor counts while a row's work is done with gather, for each operation: instructions,
-//! cycles, misses of its caches and of the table of pages, and the page faults of the system. It says why a cost grows with the number
-//! of children where the instructions do not.
+//! `--explain "chain 1e6"`: what the processor counts while a row's work is done with gather, for
+//! each operation: instructions, cycles, misses of its caches and of the table of pages, and the
+//! page faults of the system. It says why a cost grows with the number of children where the
+//! instructions do not.
 //!
-//! Only what happens in this program counts, not what the system does for it (but the page faults). A system that does not let a
-//! program count, as many containers do, gets no figures.
+//! Only what happens in this program counts, not what the system does for it (but the page
+//! faults). A system that does not let a program count, as many containers do, gets no figures.
 //!
-//! An operation is what the row's figure is for: there were as many as that figure fits into the time that was counted.
+//! An operation is what the row's figure is for: there were as many as that figure fits into the
+//! time that was counted.
 
 use std::cell::RefCell;
 use std::error::Error;
@@ -60,7 +62,8 @@ fn counter(event: impl Event) -> std::io::Result<Counter> {
     Builder::new(event).read_format(ReadFormat::TOTAL_TIME_ENABLED | ReadFormat::TOTAL_TIME_RUNNING).build()
 }
 
-/// Here begins what the row's figure is for. (A row that measures all of its sample need not call it.)
+/// Here begins what the row's figure is for. (A row that measures all of its sample need not call
+/// it.)
 pub(crate) fn start() {
     COUNTERS.with_borrow_mut(|counters| {
         let Some(counters) = counters else { return };
@@ -78,7 +81,8 @@ pub(crate) fn stop() {
     });
 }
 
-/// Does `row`'s work with gather in this process, as it is done when it is measured, and gives what was counted for each operation.
+/// Does `row`'s work with gather in this process, as it is done when it is measured, and gives
+/// what was counted for each operation.
 ///
 /// # Errors
 ///
@@ -124,7 +128,8 @@ pub(crate) fn explain(row: Row, effort: Effort) -> Result<Counts, Box<dyn Error>
     Ok(counts)
 }
 
-/// Does the work of each of `rows` that is measured in nanoseconds in a process of its own, until one cannot count.
+/// Does the work of each of `rows` that is measured in nanoseconds in a process of its own, until
+/// one cannot count.
 pub(crate) fn explain_all(
     rows: &[Row],
     effort: Effort,

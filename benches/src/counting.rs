@@ -1,5 +1,6 @@
-//! How often the work of `limit.rs` allocates memory, with the contender that the argument names. `compare` starts this program for
-//! its row `allocs 256`: the counting allocator is linked only here.
+//! How often the work of `limit.rs` allocates memory, with the contender that the argument names.
+//! `compare` starts this program for its row `allocs 256`: the counting allocator is linked only
+//! here.
 
 mod limit;
 

@@ -1,12 +1,14 @@
-//! `failing 100`: of a hundred children that with the index 40 fails and the others wait for ever; nanoseconds until the error is in hand.
+//! `failing 100`: of a hundred children that with the index 40 fails and the others wait for ever;
+//! nanoseconds until the error is in hand.
 //!
-//! The work: the hundred are made and polled once; then that one, which has yielded, fails; its siblings are dropped, and the
-//! error is there.
+//! The work: the hundred are made and polled once; then that one, which has yielded, fails; its
+//! siblings are dropped, and the error is there.
 //!
-//! Why it is fair: all of them give the first error. Those that would wait for the 40 children ahead of the one that fails have no
-//! figure: `try_join_all` of more than 30 futures, and everybody whose user awaits spawned tasks in input order (see `peers.rs`).
-//! The futures drop the siblings before the error is seen, as ours does. `JoinSet` puts that off until its tasks have their next turn,
-//! and is repeated in one run of its runtime, so that it is in the time.
+//! Why it is fair: all of them give the first error. Those that would wait for the 40 children
+//! ahead of the one that fails have no figure: `try_join_all` of more than 30 futures, and
+//! everybody whose user awaits spawned tasks in input order (see `peers.rs`). The futures drop the
+//! siblings before the error is seen, as ours does. `JoinSet` puts that off until its tasks have
+//! their next turn, and is repeated in one run of its runtime, so that it is in the time.
 
 use std::future::Future;
 use std::hint::black_box;

@@ -1,10 +1,13 @@
-//! `hand`, the floor: what a person would write for one row, with no executor, no unsafe code and nothing to spare.
+//! `hand`, the floor: what a person would write for one row, with no executor, no unsafe code and
+//! nothing to spare.
 //!
-//! It is not a peer: it has no timers, no sockets, no cancellation, no wakes from other threads, and it forgets nothing only
-//! because the rows are kind to it. It shows how much of a figure is the work itself: the child's poll, the queue, the memory.
+//! It is not a peer: it has no timers, no sockets, no cancellation, no wakes from other threads,
+//! and it forgets nothing only because the rows are kind to it. It shows how much of a figure is
+//! the work itself: the child's poll, the queue, the memory.
 //!
-//! It is a floor under the polls, not under every design. With a million ready futures most of it is the pages of the `Vec` that
-//! holds them; a gather that polls each child when it makes it, and keeps none that is ready, can stay below.
+//! It is a floor under the polls, not under every design. With a million ready futures most of it
+//! is the pages of the `Vec` that holds them; a gather that polls each child when it makes it, and
+//! keeps none that is ready, can stay below.
 //!
 //! | row | floor |
 //! |---|---|
@@ -25,9 +28,10 @@ use crate::spawning;
 
 /// Polls the futures in turn, where they lie, until all have ended.
 ///
-/// It does what a gather by hand has to do: it does not know that they are ready, drops each when it has ended, keeps the outputs in
-/// order, and stops at the first error. (A loop that takes it for granted that each is ready at once and none fails, so that the
-/// compiler makes straight code of it, takes 1.0 ns; but that gathers nothing.)
+/// It does what a gather by hand has to do: it does not know that they are ready, drops each when
+/// it has ended, keeps the outputs in order, and stops at the first error. (A loop that takes it
+/// for granted that each is ready at once and none fails, so that the compiler makes straight code
+/// of it, takes 1.0 ns; but that gathers nothing.)
 pub(crate) struct InPlace;
 
 impl Executor for InPlace {
@@ -67,8 +71,8 @@ pub(crate) struct ReadyQueue {
     wakers: Vec<Waker>,
 }
 
-/// A waker that knows its child's index and pushes it on the queue. No child of these rows wakes twice before it is polled or
-/// wakes another that has ended, so it need not remember that.
+/// A waker that knows its child's index and pushes it on the queue. No child of these rows wakes
+/// twice before it is polled or wakes another that has ended, so it need not remember that.
 struct PushIndex(usize);
 
 impl Wake for PushIndex {
@@ -121,8 +125,8 @@ thread_local! {
 pub(crate) struct BoxedQueue;
 
 impl BoxedQueue {
-    /// Polls `root` and the tasks in turn until `root` ends. A task that is `Pending` waits for the one it queued, and is queued
-    /// again when that one ends; nothing else can make it wait.
+    /// Polls `root` and the tasks in turn until `root` ends. A task that is `Pending` waits for
+    /// the one it queued, and is queued again when that one ends; nothing else can make it wait.
     fn run(root: impl Future<Output = u64>) -> u64 {
         let mut root = pin!(root);
         let mut cx = Context::from_waker(Waker::noop());

@@ -1,8 +1,9 @@
 //! `hand` with timers: the floor of the sleeps.
 //!
-//! A binary heap of deadlines, as a person would write it: the children in a `Vec`, the loop sleeps until the first deadline, and
-//! polls the children whose deadlines have passed. Each child is in a box, because there is no way to poll a future that is not
-//! `Unpin` where it lies in a `Vec` without unsafe code. Nothing can be cancelled, so there is no floor for time limits.
+//! A binary heap of deadlines, as a person would write it: the children in a `Vec`, the loop
+//! sleeps until the first deadline, and polls the children whose deadlines have passed. Each child
+//! is in a box, because there is no way to poll a future that is not `Unpin` where it lies in a
+//! `Vec` without unsafe code. Nothing can be cancelled, so there is no floor for time limits.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;

@@ -1,11 +1,13 @@
 //! `join n`: three futures of different types, joined by a macro; nanoseconds for one join.
 //!
-//! The work: `gather!(a, b, c)`, and the peers' `try_join!`, over three futures that each yield n times (0: ready at once) and
-//! give a `Result`. It shows what a join of a few costs that are known when the program is written.
+//! The work: `gather!(a, b, c)`, and the peers' `try_join!`, over three futures that each yield n
+//! times (0: ready at once) and give a `Result`. It shows what a join of a few costs that are
+//! known when the program is written.
 //!
-//! Why it is fair: the same three futures for all; each peer on the executor that it is used with, as in the other rows. A
-//! `try_join!` polls all its futures at each wake of any, and has nothing to set up; ours polls those that were woken. With
-//! futures that are ready at once there is nothing to tell apart, and theirs are cheaper.
+//! Why it is fair: the same three futures for all; each peer on the executor that it is used with,
+//! as in the other rows. A `try_join!` polls all its futures at each wake of any, and has nothing
+//! to set up; ours polls those that were woken. With futures that are ready at once there is
+//! nothing to tell apart, and theirs are cheaper.
 
 use std::hint::black_box;
 use std::time::Instant;

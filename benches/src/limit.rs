@@ -1,17 +1,18 @@
-//! `limit 256` and `allocs 256`: half a million ready children, 256 at most at once; nanoseconds for a child, and how often memory was
-//! allocated for all of them.
+//! `limit 256` and `allocs 256`: half a million ready children, 256 at most at once; nanoseconds
+//! for a child, and how often memory was allocated for all of them.
 //!
-//! The work: 512,000 futures that are ready at their first poll, pulled from an iterator. It shows what a limit costs, and whether a
-//! child that never waits costs an allocation.
+//! The work: 512,000 futures that are ready at their first poll, pulled from an iterator. It shows
+//! what a limit costs, and whether a child that never waits costs an allocation.
 //!
-//! Why it is fair: who has outputs in order is asked for them. `try_join_all` has no limit; in its line is `StreamExt::buffered`, in
-//! that of `FuturesUnordered` `buffer_unordered`, in that of futures-buffered its `buffered_ordered`. `JoinSet` is what tokio's users
-//! build a limit from: spawn while fewer than 256 are in it, and then await one first. The floor polls 256 futures where they lie in
-//! a `Vec`, and then the next 256.
+//! Why it is fair: who has outputs in order is asked for them. `try_join_all` has no limit; in its
+//! line is `StreamExt::buffered`, in that of `FuturesUnordered` `buffer_unordered`, in that of
+//! futures-buffered its `buffered_ordered`. `JoinSet` is what tokio's users build a limit from:
+//! spawn while fewer than 256 are in it, and then await one first. The floor polls 256 futures
+//! where they lie in a `Vec`, and then the next 256.
 //!
-//! The allocations are counted by another program, `counting.rs`, which is this file with a counting allocator. Were that linked into
-//! this one, it would be in everybody's nanoseconds. An allocation that grows another counts too; what starting a runtime
-//! allocates does not.
+//! The allocations are counted by another program, `counting.rs`, which is this file with a
+//! counting allocator. Were that linked into this one, it would be in everybody's nanoseconds. An
+//! allocation that grows another counts too; what starting a runtime allocates does not.
 
 use std::future::Future;
 use std::hint::black_box;
@@ -27,7 +28,8 @@ pub(crate) const CHILDREN: u64 = 512_000;
 /// How many exist at once.
 const LIMIT: usize = 256;
 
-/// The closure that does the work once with the contender of this name, its runtime made. `None` if it has no limit.
+/// The closure that does the work once with the contender of this name, its runtime made. `None`
+/// if it has no limit.
 pub(crate) fn runner(contender: &str) -> Option<Box<dyn FnMut()>> {
     Some(match contender {
         "hand (the floor)" => Box::new(|| check(by_hand())),
@@ -106,7 +108,8 @@ fn by_hand() -> Vec<u64> {
     }
 }
 
-/// Gives its number at the first poll. The child of `ready.rs`, as large as every row's, which the counting program has not.
+/// Gives its number at the first poll. The child of `ready.rs`, as large as every row's, which the
+/// counting program has not.
 struct ReadyChild {
     /// What it gives.
     number: u64,

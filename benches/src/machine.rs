@@ -1,12 +1,14 @@
-//! What it is measured on: the machine, the versions, and the core that the processes are pinned to.
+//! What it is measured on: the machine, the versions, and the core that the processes are pinned
+//! to.
 
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use crate::measure::Cores;
 
-/// The core to pin every measuring process to: the last that this process may use, because the first ones serve most
-/// interrupts. `None` if `taskset` is not there (outside Linux), and then nothing is pinned.
+/// The core to pin every measuring process to: the last that this process may use, because the
+/// first ones serve most interrupts. `None` if `taskset` is not there (outside Linux), and then
+/// nothing is pinned.
 pub(crate) fn pinned_core() -> Option<usize> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
@@ -16,7 +18,8 @@ pub(crate) fn pinned_core() -> Option<usize> {
     taskset.status().ok()?.success().then_some(core)
 }
 
-/// The core for the threads beside the loop: the first that this process may use, if it is not the pinned one.
+/// The core for the threads beside the loop: the first that this process may use, if it is not the
+/// pinned one.
 pub(crate) fn helper_core(pinned: Option<usize>) -> Option<usize> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;

@@ -1,5 +1,5 @@
-//! How it is measured: a process for each figure, the processes in interleaved rounds, medians of medians; and ratios, each formed within
-//! a round.
+//! How it is measured: a process for each figure, the processes in interleaved rounds, medians of
+//! medians; and ratios, each formed within a round.
 
 use std::error::Error;
 use std::io::Read as _;
@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use crate::peers::Contender;
 use crate::rows::Row;
 
-/// How long a process may take. It takes seconds at most; one that still runs after this long has lost a wake.
+/// How long a process may take. It takes seconds at most; one that still runs after this long has
+/// lost a wake.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long to measure.
@@ -29,7 +30,8 @@ impl Effort {
         if self == Self::Full { "--bench" } else { "--quick" }
     }
 
-    /// How many of them ask for `row`. Three are enough where each takes seconds, nine where one figure may be another level's.
+    /// How many of them ask for `row`. Three are enough where each takes seconds, nine where one
+    /// figure may be another level's.
     fn rounds_of(self, row: Row) -> usize {
         match self {
             Self::Quick => 1,
@@ -39,15 +41,17 @@ impl Effort {
         }
     }
 
-    /// How long one process goes on taking samples. Fairly arbitrary: dozens of samples of most rows.
+    /// How long one process goes on taking samples. Fairly arbitrary: dozens of samples of most
+    /// rows.
     pub(crate) fn sampling_time(self, row: Row) -> Duration {
         let once = Duration::from_millis(if self == Self::Full { 60 } else { 20 });
         if self == Self::Full { once * row.patience() } else { once }
     }
 }
 
-/// Does `row`'s work with `contender` in this process: one warm-up, then samples until the time is up, at least one. Gives their
-/// median, in the row's unit. Rows that are measured [`once`](Row::once) have one sample and no warm-up.
+/// Does `row`'s work with `contender` in this process: one warm-up, then samples until the time is
+/// up, at least one. Gives their median, in the row's unit. Rows that are measured
+/// [`once`](Row::once) have one sample and no warm-up.
 pub(crate) fn median_sample(row: Row, contender: Contender, effort: Effort) -> f64 {
     let mut sample = row.sampler(contender);
     if row.once() {
@@ -101,7 +105,8 @@ pub(crate) struct Ratio {
 }
 
 impl Figures {
-    /// Asks every one of `contenders` for every row, round after round, each time in a new process.
+    /// Asks every one of `contenders` for every row, round after round, each time in a new
+    /// process.
     pub(crate) fn collect(
         rows: &[Row],
         contenders: &[Contender],
@@ -136,7 +141,8 @@ impl Figures {
         Some(median(self.cell(row, contender)?.figures()))
     }
 
-    /// How far the rounds of `contender` in `row` lie from their median, as a part of it, if there was more than one.
+    /// How far the rounds of `contender` in `row` lie from their median, as a part of it, if there
+    /// was more than one.
     pub(crate) fn spread_of(&self, row: Row, contender: Contender) -> Option<f64> {
         self.cell(row, contender).filter(|cell| cell.figures().len() > 1).map(Cell::spread)
     }
@@ -159,8 +165,9 @@ impl Figures {
         absent.chain(hung).collect()
     }
 
-    /// How many times `other`'s figure in `row` that of `contender` is. Each round has its own ratio, of what was measured within a
-    /// minute: what the machine does meanwhile falls on both, and a figure that has two levels is mostly at one of them then.
+    /// How many times `other`'s figure in `row` that of `contender` is. Each round has its own
+    /// ratio, of what was measured within a minute: what the machine does meanwhile falls on both,
+    /// and a figure that has two levels is mostly at one of them then.
     pub(crate) fn ratio(&self, row: Row, contender: Contender, other: Contender) -> Option<Ratio> {
         let (ones, others) = (&self.cell(row, contender)?.rounds, &self.cell(row, other)?.rounds);
         let pairs = ones.iter().zip(others).filter_map(|(one, other)| one.zip(*other));
@@ -173,7 +180,8 @@ impl Figures {
         })
     }
 
-    /// Of those that `among` chooses, who is best in `row`: least beside ours. With the ratio to ours.
+    /// Of those that `among` chooses, who is best in `row`: least beside ours. With the ratio to
+    /// ours.
     pub(crate) fn best(&self, row: Row, among: impl Fn(Contender) -> bool) -> Option<(Contender, Ratio)> {
         let chosen = Contender::ALL.iter().copied().filter(|&contender| among(contender));
         chosen
@@ -215,7 +223,8 @@ impl Cell {
     }
 }
 
-/// Starts this program again, to start `contender` and no more. Gives the reason if that cannot start here.
+/// Starts this program again, to start `contender` and no more. Gives the reason if that cannot
+/// start here.
 fn try_start(contender: Contender) -> Result<Option<String>, Box<dyn Error>> {
     let mut command = Command::new(std::env::current_exe()?);
     let output = command.args(["--start", contender.name()]).output()?;
@@ -227,7 +236,8 @@ fn try_start(contender: Contender) -> Result<Option<String>, Box<dyn Error>> {
     Ok(Some(reason.to_owned()))
 }
 
-/// Starts this program again, to do one row's work with one contender, and reads the figure that it prints. `None` if it hangs.
+/// Starts this program again, to do one row's work with one contender, and reads the figure that
+/// it prints. `None` if it hangs.
 fn sample_in_a_process(
     row: Row,
     contender: Contender,
@@ -240,7 +250,8 @@ fn sample_in_a_process(
     figure.map(Some).map_err(|_| format!("{} did not finish {row}: {status}", contender.name()).into())
 }
 
-/// Starts this program again with these arguments, on its core, and gives what it prints, and how it ends. `None` if it hangs.
+/// Starts this program again with these arguments, on its core, and gives what it prints, and how
+/// it ends. `None` if it hangs.
 pub(crate) fn run_errand(
     arguments: &[&str],
     effort: Effort,

@@ -1,18 +1,24 @@
-//! `asleep n` and `idle task n`: bytes of resident memory for a child that sleeps, and for a task that waits for ever.
+//! `asleep n` and `idle task n`: bytes of resident memory for a child that sleeps, and for a task
+//! that waits for ever.
 //!
-//! The work of `asleep n`: n sleeps of an hour at once. Each is the runtime's own sleep as it is, with no future around it: a child of
-//! `gather(..).capture()` or of futures-buffered's `join_all`, or a task. When all of them wait, the peak of the process's resident
-//! memory, less the peak before the first was made, is divided by n. In the figure are: the sleeps, what holds them (our slots, or the
-//! tasks and the `Vec` of their handles), the places of the outputs that some make at once, and the entries in the runtime's timers.
+//! The work of `asleep n`: n sleeps of an hour at once. Each is the runtime's own sleep as it is,
+//! with no future around it: a child of `gather(..).capture()` or of futures-buffered's
+//! `join_all`, or a task. When all of them wait, the peak of the process's resident memory, less
+//! the peak before the first was made, is divided by n. In the figure are: the sleeps, what holds
+//! them (our slots, or the tasks and the `Vec` of their handles), the places of the outputs that
+//! some make at once, and the entries in the runtime's timers.
 //!
-//! The work of `idle task n`: the same with n spawned tasks. In the figure are: the task, its future (one word, that it never ends), and
-//! the handle in a `Vec`, as a user has it who spawns and means to await; and a place in the queue of what is ready, because all are
-//! spawned before the first is polled. Nobody has a waker of it. There are no timers in it.
+//! The work of `idle task n`: the same with n spawned tasks. In the figure are: the task, its
+//! future (one word, that it never ends), and the handle in a `Vec`, as a user has it who spawns
+//! and means to await; and a place in the queue of what is ready, because all are spawned before
+//! the first is polled. Nobody has a waker of it. There are no timers in it.
 //!
-//! Why it is fair: a process for each figure, one sample, no warm-up, so the peak has no history. It is the peak and not what is in
-//! use in the end, because a table that doubles needs both halves while it does. It is what the kernel counts, so the allocator's
-//! headers and unused halves are in it, as they are in a container's limit. Page tables, a five-hundredth more, are not. The
-//! kernel counts in pages and in batches: it means nothing for fewer than some ten thousand children.
+//! Why it is fair: a process for each figure, one sample, no warm-up, so the peak has no history.
+//! It is the peak and not what is in use in the end, because a table that doubles needs both
+//! halves while it does. It is what the kernel counts, so the allocator's headers and unused
+//! halves are in it, as they are in a container's limit. Page tables, a five-hundredth more, are
+//! not. The kernel counts in pages and in batches: it means nothing for fewer than some ten
+//! thousand children.
 
 use std::cell::{Cell, RefCell};
 use std::fs;
@@ -66,7 +72,8 @@ impl SleepWork for Asleep {
     }
 }
 
-/// Ends when this process has nothing left to do: when it took less than a twentieth of the processor for a fifth of a second.
+/// Ends when this process has nothing left to do: when it took less than a twentieth of the
+/// processor for a fifth of a second.
 async fn all_asleep<P: Sleeps>() {
     let a_while = Duration::from_millis(200);
     let mut took = f64::INFINITY;

@@ -1,12 +1,14 @@
 //! `mutex n`: n children pass through one async mutex; nanoseconds for a child.
 //!
-//! The work: the mutex is locked until all children have had their first poll, so that all of them wait in line. Then each in turn
-//! locks it, yields once with the lock in its hand, and unlocks it. Whoever wakes or polls all that wait, instead of the next, is
-//! quadratic here: the two sizes tell.
+//! The work: the mutex is locked until all children have had their first poll, so that all of them
+//! wait in line. Then each in turn locks it, yields once with the lock in its hand, and unlocks
+//! it. Whoever wakes or polls all that wait, instead of the next, is quadratic here: the two sizes
+//! tell.
 //!
-//! Why it is fair: it is async-lock's mutex for all, which wakes the next in line. It looks at the clock, and hands itself on more
-//! strictly once somebody has waited for half a millisecond; a few thousand children do. Without the first lock there
-//! would be no line with a runtime that polls a task again at once when it yields (monoio does).
+//! Why it is fair: it is async-lock's mutex for all, which wakes the next in line. It looks at the
+//! clock, and hands itself on more strictly once somebody has waited for half a millisecond; a few
+//! thousand children do. Without the first lock there would be no line with a runtime that polls a
+//! task again at once when it yields (monoio does).
 
 use std::cell::Cell;
 use std::hint::black_box;

@@ -1,12 +1,14 @@
 //! `nested 5`: gathers in gathers, five deep, with eight children each; nanoseconds for a leaf.
 //!
-//! The work: 8⁵ leaves, which each yield once. It shows what a small gather costs to make and to end, and what it costs a wake to
-//! reach the root through four gathers.
+//! The work: 8⁵ leaves, which each yield once. It shows what a small gather costs to make and to
+//! end, and what it costs a wake to reach the root through four gathers.
 //!
-//! Why it is fair: the tree is the same for all. A gather that is a child of a gather is in a box, because a future cannot hold one of its
-//! own type; the leaves are not. The runtimes have a task for each child at every level. `try_join_all` of so few children polls all
-//! of them at every wake and keeps no account of who was woken. All leaves are woken here before any is polled again, so two passes
-//! over the tree end it, and nothing is cheaper; in a tree where one leaf wakes at a time it would poll 8⁵ of them for each.
+//! Why it is fair: the tree is the same for all. A gather that is a child of a gather is in a box,
+//! because a future cannot hold one of its own type; the leaves are not. The runtimes have a task
+//! for each child at every level. `try_join_all` of so few children polls all of them at every
+//! wake and keeps no account of who was woken. All leaves are woken here before any is polled
+//! again, so two passes over the tree end it, and nothing is cheaper; in a tree where one leaf
+//! wakes at a time it would poll 8⁵ of them for each.
 
 use std::future::Future;
 use std::hint::black_box;

@@ -1,7 +1,8 @@
 //! With what it is measured: the contenders, and what a row asks of them.
 //!
-//! A row is generic over [`Gathers`], [`Spawns`], [`Sleeps`], …, so its work is written once. What differs between the peers, and only
-//! that, stands in `peers/`; the floor stands in `hand.rs` and `hand_timers.rs`.
+//! A row is generic over [`Gathers`], [`Spawns`], [`Sleeps`], …, so its work is written once. What
+//! differs between the peers, and only that, stands in `peers/`; the floor stands in `hand.rs` and
+//! `hand_timers.rs`.
 
 #[cfg(target_os = "linux")]
 mod compio;
@@ -24,15 +25,16 @@ use crate::joins::Joins;
 use crate::{hand, hand_timers};
 use tasks::InTasks;
 
-/// What every row's child is: a future that any peer can take. `Unpin`, so that the floor can poll it in place without
-/// unsafe code; a `Result`, for the fail-fast calls.
+/// What every row's child is: a future that any peer can take. `Unpin`, so that the floor can poll
+/// it in place without unsafe code; a `Result`, for the fail-fast calls.
 pub(crate) trait Child: Future<Output = Result<u64, ()>> + Unpin + Send + 'static {}
 
 impl<F: Future<Output = Result<u64, ()>> + Unpin + Send + 'static> Child for F {}
 
-/// What a child carries that its row does not use. A real future holds a socket, a buffer, a request; with this, every row's
-/// child is 56 or 64 bytes, for every contender. Without it a child would be two words, and a hundred thousand of them would
-/// lie in a cache that holds few real ones.
+/// What a child carries that its row does not use. A real future holds a socket, a buffer, a
+/// request; with this, every row's child is 56 or 64 bytes, for every contender. Without it a
+/// child would be two words, and a hundred thousand of them would lie in a cache that holds few
+/// real ones.
 pub(crate) struct Freight([u64; 6]);
 
 impl Freight {
@@ -52,7 +54,8 @@ pub(crate) trait Executor: Sized + 'static {
     /// Makes what is not measured: a runtime, or the floor's wakers, one for each of `children`.
     fn new(children: usize) -> Self;
 
-    /// Runs `root` to its end. What is only a future has no executor of its own, and takes this one.
+    /// Runs `root` to its end. What is only a future has no executor of its own, and takes this
+    /// one.
     fn block_on<T>(&self, root: impl Future<Output = T>) -> T {
         futures_lite::future::block_on(root)
     }
@@ -64,8 +67,9 @@ pub(crate) trait Gathers: Executor {
     async fn gather(&self, children: impl Iterator<Item = impl Child>) -> Vec<u64>;
 }
 
-/// The same for any children: those that hold a peer's sleep or a lock's guard are often neither `Unpin` nor `Send`. The floor
-/// cannot poll such a child where it lies, and `tokio::spawn` does not take it.
+/// The same for any children: those that hold a peer's sleep or a lock's guard are often neither
+/// `Unpin` nor `Send`. The floor cannot poll such a child where it lies, and `tokio::spawn` does
+/// not take it.
 pub(crate) trait GathersAny: Executor {
     /// Makes the children, runs them, and gives their outputs.
     async fn gather_any<C>(&self, children: impl Iterator<Item = C>) -> Vec<u64>
@@ -78,7 +82,8 @@ pub(crate) trait Sleeps: GathersAny {
     /// Waits so long. What it gives differs.
     fn sleep(duration: Duration) -> impl Future<Output: 'static> + 'static;
 
-    /// Waits for so many of them at once. Each is a child or a task as it is, with no future around it.
+    /// Waits for so many of them at once. Each is a child or a task as it is, with no future
+    /// around it.
     async fn gather_sleeps(&self, count: usize, duration: Duration);
 }
 
@@ -99,7 +104,8 @@ pub(crate) trait FailsFast: Executor {
         C: Future<Output = Result<(), u64>> + Send + 'static;
 }
 
-/// Spawns one task at a time and awaits it. The task is always [`spawning::each`](crate::spawning::each) or its `Job`.
+/// Spawns one task at a time and awaits it. The task is always
+/// [`spawning::each`](crate::spawning::each) or its `Job`.
 pub(crate) trait Spawns: Executor {
     /// Spawns and awaits `count` tasks from the root future, and gives the sum of their outputs.
     fn spawn_in_root(&self, count: u64) -> u64;
@@ -132,7 +138,8 @@ pub(crate) trait GatherWork: Copy + 'static {
 
 /// A row's work with any peer that gathers any children.
 pub(crate) trait AnyWork: Copy + 'static {
-    /// Takes one sample: a figure in the row's unit. The children may keep the peer, to gather in turn.
+    /// Takes one sample: a figure in the row's unit. The children may keep the peer, to gather in
+    /// turn.
     fn sample<P: GathersAny>(self, peer: &Rc<P>) -> f64;
 }
 
@@ -340,7 +347,8 @@ impl Contender {
         )
     }
 
-    /// Whether it may not start on a machine that has Linux: a container often has no io_uring, or may lock too little memory for it.
+    /// Whether it may not start on a machine that has Linux: a container often has no io_uring, or
+    /// may lock too little memory for it.
     pub(crate) fn needs_io_uring(self) -> bool {
         #[cfg(target_os = "linux")]
         return matches!(self, Self::MonoioUring | Self::Compio | Self::Glommio);
@@ -359,9 +367,10 @@ impl Contender {
         self.gathers() && !matches!(self, Self::Hand | Self::TokioSpawn)
     }
 
-    /// Whether it has time limits. futures-buffered has tokio's. `FuturesUnordered` and `try_join_all` could have them too, but over
-    /// tokio's timers they are quadratic: tokio's budget makes most sleeps return `Pending` with a wake that comes at once, and the
-    /// set polls on and on. futures-concurrency scans all children for each wake.
+    /// Whether it has time limits. futures-buffered has tokio's. `FuturesUnordered` and
+    /// `try_join_all` could have them too, but over tokio's timers they are quadratic: tokio's
+    /// budget makes most sleeps return `Pending` with a wake that comes at once, and the set polls
+    /// on and on. futures-concurrency scans all children for each wake.
     pub(crate) fn times_out(self) -> bool {
         self.gathers_any() && (!self.is_only_a_future() || self == Self::FuturesBuffered)
     }
@@ -371,8 +380,9 @@ impl Contender {
         self.times_out() || self == Self::Hand
     }
 
-    /// Whether one error of a child is seen while the children before it wait. A user of the others awaits tasks in input order, and
-    /// `try_join_all` of more than 30 children does too: neither sees the error before the children ahead of it have ended.
+    /// Whether one error of a child is seen while the children before it wait. A user of the
+    /// others awaits tasks in input order, and `try_join_all` of more than 30 children does too:
+    /// neither sees the error before the children ahead of it have ended.
     pub(crate) fn fails_fast(self) -> bool {
         matches!(
             self,
@@ -395,7 +405,8 @@ impl Contender {
         }
     }
 
-    /// The sampler of `work` with this contender, its runtime made. Only for those that have a macro.
+    /// The sampler of `work` with this contender, its runtime made. Only for those that have a
+    /// macro.
     pub(crate) fn joining(self, work: Joins) -> Box<dyn FnMut() -> f64> {
         fn with<P: Gathers + 'static>(work: Joins, joining: Joining) -> Box<dyn FnMut() -> f64> {
             let peer = P::new(0);
@@ -440,7 +451,8 @@ impl Contender {
         }
     }
 
-    /// The function that spawns this many tasks, its runtime made. Only for those that [`spawns`](Self::spawns).
+    /// The function that spawns this many tasks, its runtime made. Only for those that
+    /// [`spawns`](Self::spawns).
     pub(crate) fn spawning(self, from_task: bool) -> Box<dyn FnMut(u64) -> u64> {
         fn with<P: Spawns + 'static>(from_task: bool) -> Box<dyn FnMut(u64) -> u64> {
             let peer = P::new(0);
@@ -468,7 +480,8 @@ impl Contender {
         }
     }
 
-    /// The sampler of `work` with this contender, its runtime made. Only for those that [`gathers_any`](Self::gathers_any).
+    /// The sampler of `work` with this contender, its runtime made. Only for those that
+    /// [`gathers_any`](Self::gathers_any).
     pub(crate) fn gathering_any(self, work: impl AnyWork) -> Box<dyn FnMut() -> f64> {
         fn with<P: GathersAny>(work: impl AnyWork) -> Box<dyn FnMut() -> f64> {
             let peer = Rc::new(P::new(0));

@@ -1,10 +1,11 @@
 //! `ready n`: gather n futures that are ready at once; nanoseconds for one child.
 //!
-//! The work: make n futures from their numbers, poll each once, collect n outputs. It shows what a child costs that never
-//! waits: a slot or an allocation, a waker, a place in the outputs.
+//! The work: make n futures from their numbers, poll each once, collect n outputs. It shows what a
+//! child costs that never waits: a slot or an allocation, a waker, a place in the outputs.
 //!
-//! Why it is fair: n is hidden from the compiler and so is each output; the clock starts and stops inside the runtime, so that
-//! nobody pays for starting one. A small gather is repeated until the sample is long enough to time.
+//! Why it is fair: n is hidden from the compiler and so is each output; the clock starts and stops
+//! inside the runtime, so that nobody pays for starting one. A small gather is repeated until the
+//! sample is long enough to time.
 
 use std::future::Future;
 use std::hint::black_box;
@@ -46,8 +47,8 @@ impl GatherWork for Ready {
     }
 }
 
-/// Gathers `children` children `repetitions` times, and gives the nanoseconds that it took. The child is made from its number,
-/// and gives it back.
+/// Gathers `children` children `repetitions` times, and gives the nanoseconds that it took. The
+/// child is made from its number, and gives it back.
 pub(crate) fn time_gathers<C: Child>(
     peer: &impl Gathers,
     children: usize,

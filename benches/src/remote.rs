@@ -1,19 +1,23 @@
-//! `round trip` and `wake n`: wakes from another thread; nanoseconds for a round trip, and for a wake.
+//! `round trip` and `wake n`: wakes from another thread; nanoseconds for a round trip, and for a
+//! wake.
 //!
-//! The work of `round trip`: the thread wakes the loop's only child and goes to sleep; the child, when it is polled, wakes the thread
-//! and goes to sleep, and so the loop does too. It is two sleeps and two wakes of the kernel's, and what the runtime adds. The work of
-//! `wake n`: the thread wakes n sleeping children one after the other, waits until each has been polled, and wakes them
-//! again. It is a queue between two threads, and a loop that is about to sleep or has to be woken.
+//! The work of `round trip`: the thread wakes the loop's only child and goes to sleep; the child,
+//! when it is polled, wakes the thread and goes to sleep, and so the loop does too. It is two
+//! sleeps and two wakes of the kernel's, and what the runtime adds. The work of `wake n`: the
+//! thread wakes n sleeping children one after the other, waits until each has been polled, and
+//! wakes them again. It is a queue between two threads, and a loop that is about to sleep or has
+//! to be woken.
 //!
 //! Why it is fair:
 //!
-//! * The loop has its core, like every process here, and the thread another, if there are two: it pins itself. Without another they
-//!   share one, and the figures say little.
-//! * The thread sleeps and is woken with `std::thread::park` in the first row, which costs the same for all, and spins in the second,
-//!   so that what is measured is the loop. It clones the wakers before the clock starts. Every peer here polls a child with the same
-//!   waker each time.
-//! * The child finds out about the wake from an atomic that the thread wrote before it. The runtimes have a task for each child. What
-//!   is only a future runs on `futures_lite`'s `block_on`, which has no reactor to interrupt, only a parker: that is in its favour.
+//! * The loop has its core, like every process here, and the thread another, if there are two: it
+//!   pins itself. Without another they share one, and the figures say little.
+//! * The thread sleeps and is woken with `std::thread::park` in the first row, which costs the
+//!   same for all, and spins in the second, so that what is measured is the loop. It clones the
+//!   wakers before the clock starts. Every peer here polls a child with the same waker each time.
+//! * The child finds out about the wake from an atomic that the thread wrote before it. The
+//!   runtimes have a task for each child. What is only a future runs on `futures_lite`'s
+//!   `block_on`, which has no reactor to interrupt, only a parker: that is in its favour.
 
 use std::future::{Future, poll_fn};
 use std::hint;
@@ -74,7 +78,8 @@ impl Sleepers {
         Arc::new(Self { each, unanswered: AtomicUsize::new(children) })
     }
 
-    /// The child with this number. Its first poll is its first answer. After each answer it calls `answered`.
+    /// The child with this number. Its first poll is its first answer. After each answer it calls
+    /// `answered`.
     fn child(
         self: &Arc<Self>,
         number: usize,

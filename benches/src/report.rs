@@ -1,8 +1,10 @@
-//! `--report`: what a run measured, written to `benches/REPORT.md`, with charts beside it in `benches/charts/`.
+//! `--report`: what a run measured, written to `benches/REPORT.md`, with charts beside it in
+//! `benches/charts/`.
 //!
-//! A full run of all rows also writes the part of `README.md` between the two comments [`BEGIN`] and [`END`]: the table "gathering", and
-//! a line for each of [`README_ROWS`]. So nothing is pasted by hand. What stands below [`END`] (where it is not ahead, real queries,
-//! sizes) is written by a person, who reads the new tables first.
+//! A full run of all rows also writes the part of `README.md` between the two comments [`BEGIN`]
+//! and [`END`]: the table "gathering", and a line for each of [`README_ROWS`]. So nothing is
+//! pasted by hand. What stands below [`END`] (where it is not ahead, real queries, sizes) is
+//! written by a person, who reads the new tables first.
 
 use std::error::Error;
 use std::fs;
@@ -49,8 +51,8 @@ pub(crate) struct Growth {
     pub(crate) counts: Vec<(Row, Vec<(String, f64)>)>,
 }
 
-/// Writes the report of `figures` and of the growth of our costs, and if they are `complete` the README's part. `machine` is what it
-/// was measured on.
+/// Writes the report of `figures` and of the growth of our costs, and if they are `complete` the
+/// README's part. `machine` is what it was measured on.
 pub(crate) fn write(
     figures: &Figures,
     growth: &Growth,

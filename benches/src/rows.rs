@@ -1,7 +1,8 @@
 //! What is measured: the rows of the comparison, by name.
 //!
-//! A row is a variant of [`Row`], a place in [`Row::all`], a kind (its table and its unit), who suits it, its sampler and its heading: a
-//! line each. The work stands in a file of its own, which says what it is and why it is fair.
+//! A row is a variant of [`Row`], a place in [`Row::all`], a kind (its table and its unit), who
+//! suits it, its sampler and its heading: a line each. The work stands in a file of its own, which
+//! says what it is and why it is fair.
 
 use std::fmt;
 use std::process::Command;
@@ -205,8 +206,9 @@ impl Row {
         rows
     }
 
-    /// The rows that show how a cost grows with the number of children, from 10 to ten million: ours only, run with `--flat`. The
-    /// kernel counts memory too coarsely for few children, so that begins with 1e4.
+    /// The rows that show how a cost grows with the number of children, from 10 to ten million:
+    /// ours only, run with `--flat`. The kernel counts memory too coarsely for few children, so
+    /// that begins with 1e4.
     pub(crate) fn flat() -> impl Iterator<Item = Self> {
         let sizes = (1..=7).map(|exponent| 10_usize.pow(exponent));
         sizes.flat_map(|size| {
@@ -223,7 +225,8 @@ impl Row {
         Self::all().chain(Self::flat()).find(|row| row.to_string() == name)
     }
 
-    /// Whether `contender` can do this work. What is only a future cannot spawn, and few have a macro that joins.
+    /// Whether `contender` can do this work. What is only a future cannot spawn, and few have a
+    /// macro that joins.
     pub(crate) fn suits(self, contender: Contender) -> bool {
         match self {
             #[cfg(target_os = "linux")]
@@ -244,7 +247,8 @@ impl Row {
         }
     }
 
-    /// What `scripts/gather.py` and `gather.js` call this work, and its size. Node has no tasks: a promise runs by itself.
+    /// What `scripts/gather.py` and `gather.js` call this work, and its size. Node has no tasks: a
+    /// promise runs by itself.
     #[cfg(target_os = "linux")]
     fn script(self, contender: Contender) -> Option<(&'static str, usize)> {
         match self {
@@ -256,7 +260,8 @@ impl Row {
         }
     }
 
-    /// The closure that takes one sample with `contender`: a figure in the row's unit. What it makes first is not measured.
+    /// The closure that takes one sample with `contender`: a figure in the row's unit. What it
+    /// makes first is not measured.
     pub(crate) fn sampler(self, contender: Contender) -> Box<dyn FnMut() -> f64> {
         #[cfg(target_os = "linux")]
         if contender.is_script() {
@@ -313,8 +318,9 @@ impl Row {
         }
     }
 
-    /// Whether a process takes one sample of it, without a warm-up: the peak of memory has no second time, and counts are the same
-    /// each time. A million timers take seconds; there the first touch of the memory is in the figure, for everybody.
+    /// Whether a process takes one sample of it, without a warm-up: the peak of memory has no
+    /// second time, and counts are the same each time. A million timers take seconds; there the
+    /// first touch of the memory is in the figure, for everybody.
     pub(crate) fn once(self) -> bool {
         matches!(self.kind(), Kind::Memory | Kind::Allocations) || self.is_long()
     }
@@ -325,7 +331,8 @@ impl Row {
         matches!(self, Self::Chain(_))
     }
 
-    /// Whether it takes a second or more with some peer. `--quick` leaves it out unless it is named.
+    /// Whether it takes a second or more with some peer. `--quick` leaves it out unless it is
+    /// named.
     pub(crate) fn is_long(self) -> bool {
         let timers = match self {
             Self::Timeout(n) | Self::Sleep(n) | Self::Late(n) | Self::Asleep(n) => n,
@@ -344,7 +351,8 @@ impl Row {
         }
     }
 
-    /// How many times longer than others it is sampled: another process has its part in a row of the network, and in its noise.
+    /// How many times longer than others it is sampled: another process has its part in a row of
+    /// the network, and in its noise.
     pub(crate) fn patience(self) -> u32 {
         match self {
             #[cfg(target_os = "linux")]

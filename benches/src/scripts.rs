@@ -1,11 +1,15 @@
-//! asyncio, uvloop and Node, by script: `scripts/gather.py` and `gather.js`, and for the network `echo.py` and `echo.js`.
+//! asyncio, uvloop and Node, by script: `scripts/gather.py` and `gather.js`, and for the network
+//! `echo.py` and `echo.js`.
 //!
-//! The work: that of the Rust rows of the same names, as a user of `asyncio.gather` or `Promise.all` writes it. A child is an async
-//! function; to yield is `asyncio.sleep(0)` or `await null`. They do less of it in a sample, because they take longer for each: ten
-//! thousand children yield 20 times. A million children, which would take Python minutes, they are not asked for.
+//! The work: that of the Rust rows of the same names, as a user of `asyncio.gather` or
+//! `Promise.all` writes it. A child is an async function; to yield is `asyncio.sleep(0)` or
+//! `await null`. They do less of it in a sample, because they take longer for each: ten thousand
+//! children yield 20 times. A million children, which would take Python minutes, they are not
+//! asked for.
 //!
-//! Why it is fair: each is a process of its own on the core of all others, warmed up by one sample, and says itself how much processor
-//! time its work took: starting an interpreter is not in it.
+//! Why it is fair: each is a process of its own on the core of all others, warmed up by one
+//! sample, and says itself how much processor time its work took: starting an interpreter is not
+//! in it.
 //!
 //! uvloop is installed from PyPI by a full run, in the environment `target/uvloop`.
 
@@ -19,7 +23,8 @@ use crate::peers::Contender;
 /// Where that environment has its Python.
 const PYTHON_WITH_UVLOOP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/uvloop/bin/python3");
 
-/// What runs a script of this contender, with these arguments. `script` is a name in `scripts/`, without its end.
+/// What runs a script of this contender, with these arguments. `script` is a name in `scripts/`,
+/// without its end.
 pub(crate) fn command(contender: Contender, script: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(program(contender));
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts");
@@ -42,7 +47,8 @@ pub(crate) fn sampler(contender: Contender, work: &str, size: usize) -> Box<dyn 
     })
 }
 
-/// Makes the environment that has uvloop, unless it is there. Where it cannot be made, uvloop is left out.
+/// Makes the environment that has uvloop, unless it is there. Where it cannot be made, uvloop is
+/// left out.
 pub(crate) fn install_uvloop() {
     let environment = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/uvloop");
     let succeeds = |program: &str, arguments: &[&str]| {

@@ -1,16 +1,21 @@
-//! `sleep n` and `late n`: gather n sleeps of 1 to 100 ms; processor time for each, and how late they end.
+//! `sleep n` and `late n`: gather n sleeps of 1 to 100 ms; processor time for each, and how late
+//! they end.
 //!
-//! The work: n timers are set one after the other and run out in another order than they were set in. `sleep` is nanoseconds of
-//! processor time for each child, from making it to its output. `late` is what the children see: the time from a deadline until the child
-//! goes on, which 99 of 100 stay below, in microseconds. With 1e6 children the processor is busy throughout, and the first timers run
-//! out while the last are set: `late` says how long it is until a loop comes to look at them.
+//! The work: n timers are set one after the other and run out in another order than they were set
+//! in. `sleep` is nanoseconds of processor time for each child, from making it to its output.
+//! `late` is what the children see: the time from a deadline until the child goes on, which 99 of
+//! 100 stay below, in microseconds. With 1e6 children the processor is busy throughout, and the
+//! first timers run out while the last are set: `late` says how long it is until a loop comes to
+//! look at them.
 //!
-//! Why it is fair: the durations are the same for all, pseudo-random and fixed. The time of `sleep` is the process's, helper threads
-//! too; its children do not look at the clock. Those of `late` do, before they ask for the sleep and when it has ended, so that
-//! nobody is taken at their own word, and a sleep that ends early ends the process with a panic. Several runtimes count
-//! milliseconds and end a sleep up to one later than asked for, or two. A child asks for its sleep at its first poll. If the sleeps were
-//! made with the children, many of a million would be over when those who make all children first come to poll them, and would
-//! never be in the timers. Who is left out, and why, is in `peers.rs`.
+//! Why it is fair: the durations are the same for all, pseudo-random and fixed. The time of
+//! `sleep` is the process's, helper threads too; its children do not look at the clock. Those of
+//! `late` do, before they ask for the sleep and when it has ended, so that nobody is taken at
+//! their own word, and a sleep that ends early ends the process with a panic. Several runtimes
+//! count milliseconds and end a sleep up to one later than asked for, or two. A child asks for its
+//! sleep at its first poll. If the sleeps were made with the children, many of a million would be
+//! over when those who make all children first come to poll them, and would never be in the
+//! timers. Who is left out, and why, is in `peers.rs`.
 
 use std::cell::RefCell;
 use std::hint::black_box;

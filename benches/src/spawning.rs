@@ -1,10 +1,13 @@
-//! `spawn root` and `spawn task`: spawn one task, await it, spawn the next; nanoseconds for one of them.
+//! `spawn root` and `spawn task`: spawn one task, await it, spawn the next; nanoseconds for one of
+//! them.
 //!
-//! The work: a future becomes a task, runs, and its output comes back to the one that waits for it. It shows what a task costs
-//! from birth to end, and what a runtime does when the one that waits is its root future: several make a system call then.
+//! The work: a future becomes a task, runs, and its output comes back to the one that waits for
+//! it. It shows what a task costs from birth to end, and what a runtime does when the one that
+//! waits is its root future: several make a system call then.
 //!
-//! Why it is fair: it is the same loop for all, [`each`], and the task is ready at its first poll. Nothing else is queued, so
-//! nobody's scheduling policy shows. What is only a future cannot spawn, and has no figure.
+//! Why it is fair: it is the same loop for all, [`each`], and the task is ready at its first poll.
+//! Nothing else is queued, so nobody's scheduling policy shows. What is only a future cannot
+//! spawn, and has no figure.
 
 use std::future::Future;
 use std::hint::black_box;

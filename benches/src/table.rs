@@ -1,4 +1,5 @@
-//! The tables: one for each kind of work, a line for each contender, a column for each row, and below it what the figures come to.
+//! The tables: one for each kind of work, a line for each contender, a column for each row, and
+//! below it what the figures come to.
 
 use crate::measure::Figures;
 use crate::peers::Contender;

@@ -1,17 +1,22 @@
-//! `timeout 1` and `timeout n`: a future that ends after one yield, with a limit of 30 s; nanoseconds of processor time for each.
+//! `timeout 1` and `timeout n`: a future that ends after one yield, with a limit of 30 s;
+//! nanoseconds of processor time for each.
 //!
-//! The work: most time limits never run out. A timer is set, the future yields once and ends, the timer is taken back. `timeout 1`
-//! does one after another, in one child of a gather or in one task; `timeout n` gathers n.
+//! The work: most time limits never run out. A timer is set, the future yields once and ends, the
+//! timer is taken back. `timeout 1` does one after another, in one child of a gather or in one
+//! task; `timeout n` gathers n.
 //!
-//! How to read it: who starts all children first, as the runtimes with their tasks do, has n timers at a time. Ours starts 32, then polls
-//! those that were woken, and so on: they end, and no more than 32 of its timers stand at a time, in the cache. So the row shows what it
-//! costs to gather so many, and not what a timer costs among n others; that is in `sleep n`.
+//! How to read it: who starts all children first, as the runtimes with their tasks do, has n
+//! timers at a time. Ours starts 32, then polls those that were woken, and so on: they end, and no
+//! more than 32 of its timers stand at a time, in the cache. So the row shows what it costs to
+//! gather so many, and not what a timer costs among n others; that is in `sleep n`.
 //!
 //! Why it is fair:
 //!
-//! * The time is the process's, helper threads too, because a runtime may have a thread for its timers.
-//! * Everybody has the timers that come with the runtime, and futures-buffered has tokio's. `FuturesUnordered` and `try_join_all`
-//!   over tokio's timers are left out: they are quadratic there (see `peers.rs`). There is no floor: a heap by hand cannot cancel.
+//! * The time is the process's, helper threads too, because a runtime may have a thread for its
+//!   timers.
+//! * Everybody has the timers that come with the runtime, and futures-buffered has tokio's.
+//!   `FuturesUnordered` and `try_join_all` over tokio's timers are left out: they are quadratic
+//!   there (see `peers.rs`). There is no floor: a heap by hand cannot cancel.
 
 use std::future::Future;
 use std::hint::black_box;

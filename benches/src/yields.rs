@@ -1,10 +1,13 @@
-//! `yield n`: gather n futures, each of which wakes itself and returns `Pending`, over and over; nanoseconds for one yield.
+//! `yield n`: gather n futures, each of which wakes itself and returns `Pending`, over and over;
+//! nanoseconds for one yield.
 //!
-//! The work: a wake, and the poll that it leads to. It shows what the way from a wake to a poll costs when nothing else
-//! happens, with one child, with as many as fit the first cache, and with more than that.
+//! The work: a wake, and the poll that it leads to. It shows what the way from a wake to a poll
+//! costs when nothing else happens, with one child, with as many as fit the first cache, and with
+//! more than that.
 //!
-//! Why it is fair: every child yields so often that making it and collecting its output, which is in the time for everybody,
-//! is a few percent of it at most. The wake goes through `cx.waker()`, for the floor too.
+//! Why it is fair: every child yields so often that making it and collecting its output, which is
+//! in the time for everybody, is a few percent of it at most. The wake goes through `cx.waker()`,
+//! for the floor too.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,7 +1,8 @@
 //! What the tests of other people's libraries share: a server, an answer, a certificate.
 //!
-//! Each file in `tests/` is about one library, or a few of a kind, and shows how it is put on this runtime: which traits it
-//! takes, what it is to be given (an executor, a timer), and that it is woken, cancelled and closed as it should be.
+//! Each file in `tests/` is about one library, or a few of a kind, and shows how it is put on this
+//! runtime: which traits it takes, what it is to be given (an executor, a timer), and that it is
+//! woken, cancelled and closed as it should be.
 
 pub mod bridge;
 #[cfg(all(unix, feature = "servers"))]
@@ -23,8 +24,8 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 /// The name in the certificate.
 pub const NAME: &str = "localhost";
 
-/// Accepts connections at a free port, and runs a task for each. Dropping the server stops the accepting; the
-/// connections go on.
+/// Accepts connections at a free port, and runs a task for each. Dropping the server stops the
+/// accepting; the connections go on.
 ///
 /// # Panics
 ///
@@ -82,7 +83,8 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// For these protocols (ALPN), with ring as the provider: said here, not taken from a setting of the process.
+    /// For these protocols (ALPN), with ring as the provider: said here, not taken from a setting
+    /// of the process.
     ///
     /// # Panics
     ///

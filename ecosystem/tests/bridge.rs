@@ -1,5 +1,5 @@
-//! The bridges to a tokio runtime: what happens without one, and what each reaches. The programs of the
-//! guide's page about them are those of `reqwest.rs`.
+//! The bridges to a tokio runtime: what happens without one, and what each reaches. The programs
+//! of the guide's page about them are those of `reqwest.rs`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;

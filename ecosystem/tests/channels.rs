@@ -1,8 +1,9 @@
-//! Channels, locks and signals of other libraries between children of a gather, and from other threads: async-channel,
-//! async-lock, event-listener, and `tokio::sync`, which needs no runtime of tokio's.
+//! Channels, locks and signals of other libraries between children of a gather, and from other
+//! threads: async-channel, async-lock, event-listener, and `tokio::sync`, which needs no runtime
+//! of tokio's.
 //!
-//! A library's waker may be called on any thread, under a lock of that library, and just when the loop lies down; a
-//! wake that is lost leaves a test hanging.
+//! A library's waker may be called on any thread, under a lock of that library, and just when the
+//! loop lies down; a wake that is lost leaves a test hanging.
 
 use std::cell::Cell;
 use std::sync::Arc;

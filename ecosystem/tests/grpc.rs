@@ -1,6 +1,7 @@
-//! gRPC by tonic, client and server, over hyper's HTTP/2 on our streams. tonic's own transport needs tokio; its `client::Grpc`
-//! takes any service that sends requests, and its `server::Grpc` answers them. The messages are plain text here: what protoc
-//! would generate is no matter of the runtime.
+//! gRPC by tonic, client and server, over hyper's HTTP/2 on our streams. tonic's own transport
+//! needs tokio; its `client::Grpc` takes any service that sends requests, and its `server::Grpc`
+//! answers them. The messages are plain text here: what protoc would generate is no matter of the
+//! runtime.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

@@ -1,4 +1,5 @@
-//! hyper's HTTP/1.1: our streams have its traits (feature `hyper`), and its timeouts run on our timers.
+//! hyper's HTTP/1.1: our streams have its traits (feature `hyper`), and its timeouts run on our
+//! timers.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! hyper's HTTP/2: it spawns tasks of its own by our `Executor`, and its keep-alive runs on our `Timer`.
+//! hyper's HTTP/2: it spawns tasks of its own by our `Executor`, and its keep-alive runs on our
+//! `Timer`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

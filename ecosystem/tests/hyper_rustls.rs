@@ -1,5 +1,5 @@
-//! HTTPS: hyper over rustls over our streams, with the version that the two ends agree on in the handshake (ALPN). `TokioIo` of
-//! hyper-util turns the traits of tokio-rustls into hyper's.
+//! HTTPS: hyper over rustls over our streams, with the version that the two ends agree on in the
+//! handshake (ALPN). `TokioIo` of hyper-util turns the traits of tokio-rustls into hyper's.
 
 use std::net::SocketAddr;
 

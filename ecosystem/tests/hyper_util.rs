@@ -1,5 +1,5 @@
-//! hyper-util: the client that keeps connections in a pool, the server that speaks both versions of HTTP, and the end of
-//! a server that lets its connections finish.
+//! hyper-util: the client that keeps connections in a pool, the server that speaks both versions
+//! of HTTP, and the end of a server that lets its connections finish.
 
 use std::io;
 use std::net::SocketAddr;
@@ -108,7 +108,8 @@ fn the_pool_uses_a_connection_again() {
             .await
             .unwrap();
             assert!(answers.into_iter().eq((0..400).map(|number| format!("/{number} "))));
-            // It may open one that in the end is not needed for each that is: see `examples/load_test/client.rs`.
+            // It may open one that in the end is not needed for each that is: see
+            // `examples/load_test/client.rs`.
             let connections = connections.load(Ordering::Relaxed);
             assert!(connections <= 2 * LIMIT, "{connections} connections");
         });

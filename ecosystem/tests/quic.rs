@@ -1,8 +1,9 @@
-//! QUIC by quinn, over our `UdpSocket`. quinn asks for three small traits: a runtime (spawn, timers, the clock), a timer, and a
-//! socket; this file is also how to write them.
+//! QUIC by quinn, over our `UdpSocket`. quinn asks for three small traits: a runtime (spawn,
+//! timers, the clock), a timer, and a socket; this file is also how to write them.
 //!
-//! One thing is worth knowing. One task at a time may wait for a direction of a socket, and quinn has a task for each
-//! connection that may wait to send: so all of them stand in a list here, and the socket wakes the list.
+//! One thing is worth knowing. One task at a time may wait for a direction of a socket, and quinn
+//! has a task for each connection that may wait to send: so all of them stand in a list here, and
+//! the socket wakes the list.
 
 use std::future::Future;
 use std::io::{self, ErrorKind, IoSliceMut};
@@ -76,7 +77,8 @@ impl Wake for Senders {
     }
 }
 
-/// What waits to send for one connection. quinn asks before each attempt, and after one that would have blocked.
+/// What waits to send for one connection. quinn asks before each attempt, and after one that would
+/// have blocked.
 #[derive(Debug)]
 struct Poller(Arc<Socket>);
 
@@ -128,7 +130,8 @@ impl AsyncUdpSocket for Socket {
     }
 }
 
-/// An endpoint on the loopback interface. As a server it shows the certificate of `tls`, as a client it trusts that.
+/// An endpoint on the loopback interface. As a server it shows the certificate of `tls`, as a
+/// client it trusts that.
 fn endpoint(tls: &Tls, transport: TransportConfig) -> Endpoint {
     let transport = Arc::new(transport);
     let server = QuicServerConfig::try_from(tls.server.clone()).unwrap();
@@ -237,7 +240,8 @@ fn every_connection_that_waits_to_send_is_woken() {
             // The socket stops a task that sends for too long, as it would if there were no room.
             let full = std::iter::repeat_with(|| socket.try_send(&transmit)).find(Result::is_err);
             assert_eq!(full.unwrap().unwrap_err().kind(), ErrorKind::WouldBlock);
-            // Then it refuses one of many attempts of others, each of which has to be woken for it.
+            // Then it refuses one of many attempts of others, each of which has to be woken for
+            // it.
             let mut pollers: [_; 4] = std::array::from_fn(|_| socket.clone().create_io_poller());
             let counts = [(); 4].map(|()| counting_waker());
             let mut refused = [0; 4];

@@ -78,7 +78,8 @@ fn pages_can_be_gathered_in_the_runtime_that_serves_them() {
     });
 }
 
-/// A server that never answers. It opens `came` for a request, and `closed` when a connection is gone.
+/// A server that never answers. It opens `came` for a request, and `closed` when a connection is
+/// gone.
 async fn silent_server(came: Gate, closed: Gate) -> (SocketAddr, impl Sized) {
     serve(move |stream| {
         let (came, closed) = (came.clone(), closed.clone());

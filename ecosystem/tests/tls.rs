@@ -1,5 +1,6 @@
-//! TLS by rustls, over both families of traits: tokio-rustls (feature `tokio-io`) and futures-rustls (`futures-io`), each
-//! against the other, so that neither makes good what the other does wrong.
+//! TLS by rustls, over both families of traits: tokio-rustls (feature `tokio-io`) and
+//! futures-rustls (`futures-io`), each against the other, so that neither makes good what the
+//! other does wrong.
 
 use std::io;
 use std::net::SocketAddr;
@@ -70,7 +71,8 @@ async fn futures_ask(server: SocketAddr, tls: &Tls, message: &[u8]) -> io::Resul
     Ok(answer)
 }
 
-/// Sends messages of all lengths at once, over a connection each, and expects them back to the end of the stream.
+/// Sends messages of all lengths at once, over a connection each, and expects them back to the end
+/// of the stream.
 async fn check(ask: impl AsyncFn(&[u8]) -> io::Result<Vec<u8>>) {
     let messages: Vec<_> = LENGTHS.into_iter().enumerate().map(|(seed, l)| message(l, seed)).collect();
     let answers = gather(messages.iter().map(|message| ask(message))).await.unwrap();

@@ -2,7 +2,8 @@
 //!
 //!     cargo run --release --example echo_server -- --listen 127.0.0.1:7000
 //!
-//! prints `listening on 127.0.0.1:7000` and serves until it is killed; try it with `nc 127.0.0.1 7000`.
+//! prints `listening on 127.0.0.1:7000` and serves until it is killed; try it with
+//! `nc 127.0.0.1 7000`.
 //!
 //!     cargo run --release --example echo_server -- --self-test 1000
 //!
@@ -58,7 +59,8 @@ async fn serve(listener: TcpListener) -> ! {
         match listener.accept().await {
             Ok((stream, _)) => spawn(echo(stream)).detach(),
             Err(error) => {
-                // Most likely the process has no file descriptor left: some connections must end first.
+                // Most likely the process has no file descriptor left: some connections must end
+                // first.
                 complain!("echo_server: cannot accept: {error}");
                 sleep(Duration::from_millis(100)).await;
             }
@@ -66,8 +68,8 @@ async fn serve(listener: TcpListener) -> ! {
     }
 }
 
-/// Sends back what comes, until the client says that no more comes. A client that breaks off ends only this
-/// task.
+/// Sends back what comes, until the client says that no more comes. A client that breaks off ends
+/// only this task.
 async fn echo(stream: TcpStream) -> io::Result<()> {
     let mut buffer = [0; 16 * 1024];
     loop {
@@ -84,7 +86,8 @@ async fn check(server: SocketAddr, client: usize) -> io::Result<()> {
     for size in MESSAGE_SIZES {
         let message: Vec<u8> = (0..size).map(|index| (index + client) as u8).collect();
         let mut echoed = vec![0; size];
-        // Both at once: the server sends back the beginning of a long message before it has the end.
+        // Both at once: the server sends back the beginning of a long message before it has the
+        // end.
         let (_, _) = gather!(stream.write_all(&message), stream.read_exact(&mut echoed)).await?;
         if echoed != message {
             return Err(io::Error::other(format!(

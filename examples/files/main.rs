@@ -1,5 +1,5 @@
-//! Hashing a tree of files: what blocks and what computes goes to threads, a limited number at a time, and the loop stays
-//! free.
+//! Hashing a tree of files: what blocks and what computes goes to threads, a limited number at a
+//! time, and the loop stays free.
 //!
 //!     cargo run --release --example files -- examples
 //!
@@ -9,11 +9,12 @@
 //!     digest 895a7d3546d364ff
 //!     the loop was busy for 246µs at most without a pause
 //!
-//! and on stderr how far it has come, four times a second. Reading a file blocks and hashing it computes: neither waits for
-//! anything that could wake a future, so neither belongs on the loop. `spawn_blocking` gives each file to a thread; `limit` says
-//! how many at a time, and so how many threads and open files there are. `gather` gives the digests in the order of the paths,
-//! so the digest of the whole is the same whichever thread is first. `--on-the-loop` shows what happens otherwise: nothing
-//! else runs while a file is read, and the progress stands still.
+//! and on stderr how far it has come, four times a second. Reading a file blocks and hashing it
+//! computes: neither waits for anything that could wake a future, so neither belongs on the loop.
+//! `spawn_blocking` gives each file to a thread; `limit` says how many at a time, and so how many
+//! threads and open files there are. `gather` gives the digests in the order of the paths, so the
+//! digest of the whole is the same whichever thread is first. `--on-the-loop` shows what happens
+//! otherwise: nothing else runs while a file is read, and the progress stands still.
 
 #[path = "../start.rs"]
 mod start;
@@ -72,7 +73,8 @@ fn main() -> ExitCode {
 async fn hash_tree(options: Options) -> Result<(), Box<dyn Error>> {
     let started = Instant::now();
     let folder = options.folder.clone();
-    // A folder that cannot be read is an error at once, and there is nothing to do beside it: one thread walks.
+    // A folder that cannot be read is an error at once, and there is nothing to do beside it: one
+    // thread walks.
     let paths = spawn_blocking(move || walk(&folder)).await??;
     let (files, bytes) = (Cell::new(0), Cell::new(0));
     let hashes = gather(paths.iter().map(async |path| {

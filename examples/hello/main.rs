@@ -44,8 +44,8 @@ fn hello() -> Result<(), Box<dyn Error>> {
     let millis = Duration::from_millis;
     let site = Site { pages: vec![("/news", millis(50)), ("/about", millis(20)), ("/contact", millis(60))] };
     run(async {
-        // At most two at a time: "/contact" starts when "/about" is done. The results come in the order of
-        // the input.
+        // At most two at a time: "/contact" starts when "/about" is done. The results come in the
+        // order of the input.
         let paths = ["/news", "/about", "/contact"];
         let pages = gather(paths.iter().map(|path| site.fetch(path))).limit(2).await?;
         say!("in order: {pages:?}");

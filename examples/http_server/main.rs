@@ -1,4 +1,5 @@
-//! A web server: hyper on one runtime for each core, which ends when Ctrl-C asks it to and its connections have finished.
+//! A web server: hyper on one runtime for each core, which ends when Ctrl-C asks it to and its
+//! connections have finished.
 //!
 //!     cargo run --release --example http_server -- --listen 127.0.0.1:8080 --cores 2
 //!
@@ -9,14 +10,16 @@
 //!
 //!     cargo run --release --example http_server -- --cores 2 --self-test 1000
 //!
-//! asks itself that many times, has itself interrupted while one answer is on its way, and prints, for example:
+//! asks itself that many times, has itself interrupted while one answer is on its way, and prints,
+//! for example:
 //!
 //!     listening on http://127.0.0.1:40123/, cores: 2
 //!     each answer came, the one that was on its way, too, and then nobody was let in
 //!     1001 requests: 489 by core 0, 512 by core 1
 //!
-//! Each core has a listener of its own at the same port, and the system deals out the connections (`SO_REUSEPORT`, which
-//! our `TcpListener` does not set: socket2 does, and `from_std` takes what it makes).
+//! Each core has a listener of its own at the same port, and the system deals out the connections
+//! (`SO_REUSEPORT`, which our `TcpListener` does not set: socket2 does, and `from_std` takes what
+//! it makes).
 
 mod server;
 #[path = "../start.rs"]
@@ -183,7 +186,8 @@ async fn self_test(server: SocketAddr, requests: usize) -> Result<(), Box<dyn Er
     }
 }
 
-/// Asks for a page over a new connection, which is closed when the task that is returned with the answer is dropped.
+/// Asks for a page over a new connection, which is closed when the task that is returned with the
+/// answer is dropped.
 async fn get(
     server: SocketAddr,
     path: &str,

@@ -1,5 +1,5 @@
-//! The server of one core: hyper's HTTP/1.1 on this runtime, until it is told to stop, and then until its connections have
-//! finished.
+//! The server of one core: hyper's HTTP/1.1 on this runtime, until it is told to stop, and then
+//! until its connections have finished.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -29,7 +29,8 @@ pub(crate) struct Served {
     pub(crate) cut_off: usize,
 }
 
-/// A listener. At an address that is shared others may listen, too: the system deals the connections out among them.
+/// A listener. At an address that is shared others may listen, too: the system deals the
+/// connections out among them.
 pub(crate) fn listen(address: SocketAddr, is_shared: bool) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
@@ -109,7 +110,8 @@ async fn accept(
                 spawn(connections.watch(connection)).detach();
             }
             Err(error) => {
-                // Most likely the process has no file descriptor left: some connections must end first.
+                // Most likely the process has no file descriptor left: some connections must end
+                // first.
                 complain!("http_server: cannot accept: {error}");
                 sleep(Duration::from_millis(100)).await;
             }

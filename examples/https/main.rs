@@ -1,4 +1,5 @@
-//! Gathered HTTPS requests: hyper over rustls (with ring), against a server with a certificate that was made at its start.
+//! Gathered HTTPS requests: hyper over rustls (with ring), against a server with a certificate
+//! that was made at its start.
 //!
 //!     cargo run --release --features tls --example https
 //!
@@ -11,12 +12,12 @@
 //!
 //!     cargo run --release --features tls --example https -- --url https://example.com/ --ca /etc/ssl/certs/ca-certificates.crt
 //!
-//! asks another server, which has to show a certificate that one of these authorities has signed. The feature `tls` is there
-//! because ring takes long to build, and wants a C compiler.
+//! asks another server, which has to show a certificate that one of these authorities has signed.
+//! The feature `tls` is there because ring takes long to build, and wants a C compiler.
 //!
-//! What is to be seen here: rustls is a state machine that asks for no runtime, tokio-rustls drives it over anything that has
-//! tokio's traits, and `TcpStream` has them with the feature `tokio-io`. The provider is passed explicitly, as there may be
-//! several in a program.
+//! What is to be seen here: rustls is a state machine that asks for no runtime, tokio-rustls
+//! drives it over anything that has tokio's traits, and `TcpStream` has them with the feature
+//! `tokio-io`. The provider is passed explicitly, as there may be several in a program.
 
 mod server;
 #[path = "../start.rs"]
@@ -148,7 +149,8 @@ async fn https(options: Options) -> Result<(), Box<dyn Error>> {
 struct Client {
     url: Uri,
     connector: TlsConnector,
-    /// How many handshakes there were from the beginning, and how many went on with the session of another one.
+    /// How many handshakes there were from the beginning, and how many went on with the session of
+    /// another one.
     full: Cell<usize>,
     resumed: Cell<usize>,
 }

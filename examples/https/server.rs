@@ -1,4 +1,5 @@
-//! The server that is there when no `--url` names another, with a certificate for `localhost` that it makes at its start.
+//! The server that is there when no `--url` names another, with a certificate for `localhost` that
+//! it makes at its start.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -21,7 +22,8 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 /// What every request is answered with.
 const BODY: Bytes = Bytes::from_static(b"This came over TLS, from a server in the same thread.");
 
-/// Starts the server on a free port, and gives its URL and its certificate. It ends with the runtime.
+/// Starts the server on a free port, and gives its URL and its certificate. It ends with the
+/// runtime.
 pub(crate) async fn start() -> Result<(Uri, CertificateDer<'static>), Box<dyn Error>> {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
     let certificate: CertificateDer<'static> = made.cert.into();
@@ -42,7 +44,8 @@ pub(crate) async fn start() -> Result<(Uri, CertificateDer<'static>), Box<dyn Er
                     let acceptor = acceptor.clone();
                     spawn(async { drop(answer(acceptor, stream).await) }).detach();
                 }
-                // Most likely the process has no file descriptor left: some connections must end first.
+                // Most likely the process has no file descriptor left: some connections must end
+                // first.
                 Err(_) => sleep(Duration::from_millis(10)).await,
             }
         }

@@ -1,12 +1,16 @@
-//! The HTTP client: hyper-util's pool of connections on this runtime's sockets, executor and timer.
+//! The HTTP client: hyper-util's pool of connections on this runtime's sockets, executor and
+//! timer.
 //!
-//! The pool has no bound of its own. It opens a connection whenever none is idle, and if another becomes idle
-//! first, it goes on opening it in the background. So a limit on the requests alone is no limit on the
-//! connections: sixty-four requests at a time for a file of 50 kB opened 128. Two things here make it one:
+//! The pool has no bound of its own. It opens a connection whenever none is idle, and if another
+//! becomes idle first, it goes on opening it in the background. So a limit on the requests alone
+//! is no limit on the connections: sixty-four requests at a time for a file of 50 kB opened 128.
+//! Two things here make it one:
 //!
-//! * A connection takes one of as many slots as requests may run at once, and keeps it until it is closed.
-//! * A request is over only when hyper's own tasks have put its connection back into the pool, or closed it. So
-//!   the next one finds it there, and none is begun that would have to wait for a slot.
+//! * A connection takes one of as many slots as requests may run at once, and keeps it until it is
+//!   closed.
+//! * A request is over only when hyper's own tasks have put its connection back into the pool, or
+//!   closed it. So the next one finds it there, and none is begun that would have to wait for a
+//!   slot.
 
 use std::cell::Cell;
 use std::io;
@@ -88,7 +92,8 @@ impl Client {
         let limit = self.connector.timeout;
         let answered = timeout(limit, self.exchange_or_retry()).await;
         let latency = started.elapsed();
-        // Hyper's tasks, which have the end of the body behind them, now put the connection back or close it.
+        // Hyper's tasks, which have the end of the body behind them, now put the connection back
+        // or close it.
         yield_now().await;
         match answered.unwrap_or(Err(Cause::TimedOut(limit))) {
             Ok(status) => Ok(Answer { status, latency }),
@@ -134,8 +139,8 @@ struct Connector {
     /// One permit for each connection that may be open.
     slots: Arc<Semaphore>,
     opened: Arc<AtomicUsize>,
-    /// How long a request may take. So long may connecting take, too, when the pool goes on with it after the
-    /// request that asked for it has got another connection.
+    /// How long a request may take. So long may connecting take, too, when the pool goes on with
+    /// it after the request that asked for it has got another connection.
     timeout: Duration,
 }
 

@@ -1,8 +1,8 @@
 //! Why a request was not answered, and which kind of failure that is.
 //!
-//! The reason is a chain of errors (hyper-util's, hyper's, the socket's). People read the whole chain, the
-//! report counts by kind. The kind is found by walking down the chain, because every layer words the same
-//! fault in its own way.
+//! The reason is a chain of errors (hyper-util's, hyper's, the socket's). People read the whole
+//! chain, the report counts by kind. The kind is found by walking down the chain, because every
+//! layer words the same fault in its own way.
 
 use std::error::Error;
 use std::fmt;

@@ -1,5 +1,5 @@
-//! Latencies, in nanoseconds and to three digits: percentiles, and a picture of the whole distribution in
-//! text.
+//! Latencies, in nanoseconds and to three digits: percentiles, and a picture of the whole
+//! distribution in text.
 
 use std::fmt;
 use std::time::Duration;
@@ -28,8 +28,8 @@ impl Latencies {
         Duration::from_nanos(self.0.value_at_percentile(percentile))
     }
 
-    /// The upper end of each row, and how many latencies are in it. Each row is wider than the one above by
-    /// the same factor, because latencies spread over orders of magnitude.
+    /// The upper end of each row, and how many latencies are in it. Each row is wider than the one
+    /// above by the same factor, because latencies spread over orders of magnitude.
     fn rows(&self) -> Vec<(Duration, u64)> {
         let (min, max) = (self.0.min().max(1), self.0.max());
         let factor = (max as f64 / min as f64).powf(1.0 / f64::from(ROWS));
@@ -38,7 +38,8 @@ impl Latencies {
         for row in 1..=ROWS {
             // The last row ends with the greatest latency, however the factor was rounded.
             let high = if row == ROWS { max } else { (min as f64 * factor.powi(row)) as u64 };
-            // Latencies that differ in the fourth digit are one to the histogram: no two rows may share them.
+            // Latencies that differ in the fourth digit are one to the histogram: no two rows may
+            // share them.
             let high = self.0.highest_equivalent(high);
             if high >= low {
                 rows.push((Duration::from_nanos(high), self.0.count_between(low, high)));

@@ -3,8 +3,9 @@
 //!     cargo run --release --example load_test
 //!     cargo run --release --example load_test -- --url http://127.0.0.1:8080/ --requests 20000 --capture
 //!
-//! Without `--url` it tests a server of its own, on another thread. The client is one thread. It is a closed
-//! loop: a request starts when another ends, so a server that gets slower is also asked less often.
+//! Without `--url` it tests a server of its own, on another thread. The client is one thread. It
+//! is a closed loop: a request starts when another ends, so a server that gets slower is also
+//! asked less often.
 //!
 //! In the end it prints what became of the requests, for example:
 //!

@@ -127,8 +127,8 @@ fn url(text: &str) -> Result<Uri, String> {
     }
 }
 
-/// Whether there is a host, and a port that is one, if any. (`Uri` reads "host:99999" as a host without a
-/// port.)
+/// Whether there is a host, and a port that is one, if any. (`Uri` reads "host:99999" as a host
+/// without a port.)
 fn is_complete(server: &Authority) -> bool {
     let host = server.host();
     !host.is_empty() && (server.port().is_some() || server.as_str().ends_with(host))

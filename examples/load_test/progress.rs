@@ -90,8 +90,8 @@ fn bar(total: u64) -> ProgressBar {
     bar.set_style(style.with_key("rate", |state: &ProgressState, text: &mut dyn fmt::Write| {
         let _ = write!(text, "{}/s", HumanCount(state.per_sec() as u64));
     }));
-    // A thread of indicatif's draws, so that drawing takes no time from the requests and the clock goes on
-    // while no answer comes.
+    // A thread of indicatif's draws, so that drawing takes no time from the requests and the clock
+    // goes on while no answer comes.
     bar.enable_steady_tick(Duration::from_millis(100));
     bar
 }

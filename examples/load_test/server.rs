@@ -1,8 +1,8 @@
 //! The server that is there when no `--url` names another: hyper's HTTP/1.1 on this runtime.
 //!
-//! It has a thread and a runtime of its own. In the runtime of the client its work would stand in the middle
-//! of the client's latencies, and every figure would be that of two programs. It still shares the machine
-//! with the client.
+//! It has a thread and a runtime of its own. In the runtime of the client its work would stand in
+//! the middle of the client's latencies, and every figure would be that of two programs. It still
+//! shares the machine with the client.
 
 use std::convert::Infallible;
 use std::io;
@@ -21,7 +21,8 @@ use hyper::{Response, Uri};
 /// What every request is answered with.
 const BODY: Bytes = Bytes::from_static(&[b'g'; 1024]);
 
-/// Starts the server on a free port of the loopback interface, and gives its URL. It ends with the process.
+/// Starts the server on a free port of the loopback interface, and gives its URL. It ends with the
+/// process.
 pub(crate) fn start() -> io::Result<Uri> {
     let (sender, receiver) = mpsc::channel();
     let server = async move {
@@ -54,7 +55,8 @@ async fn serve(listener: &TcpListener) -> ! {
                 // A client that goes away in the middle is its own affair.
                 spawn(async { drop(connection.await) }).detach();
             }
-            // Most likely the process has no file descriptor left: some connections must end first.
+            // Most likely the process has no file descriptor left: some connections must end
+            // first.
             Err(_) => sleep(Duration::from_millis(10)).await,
         }
     }

@@ -1,5 +1,5 @@
-//! One runtime for each core: connections are accepted on one and handed to the others, and a gather on the first waits for
-//! all.
+//! One runtime for each core: connections are accepted on one and handed to the others, and a
+//! gather on the first waits for all.
 //!
 //!     cargo run --release --example many_cores -- --cores 4
 //!
@@ -9,10 +9,11 @@
 //!     1000 answers in 284.1ms: 250 by core 0, 250 by core 1, 250 by core 2, 250 by core 3
 //!     a core polled 751 times at most
 //!
-//! A runtime never leaves its thread, and nothing is shared between two of them but what a program sends. What it may
-//! send: a closure, by `Handle::spawn`, which makes a future over there that need not be `Send`; and a socket, by
-//! `into_std` here and `from_std` there. Each answer takes some computing, which would hold up all others on a single
-//! core; so the time should go down with the cores that the machine really has.
+//! A runtime never leaves its thread, and nothing is shared between two of them but what a program
+//! sends. What it may send: a closure, by `Handle::spawn`, which makes a future over there that
+//! need not be `Send`; and a socket, by `into_std` here and `from_std` there. Each answer takes
+//! some computing, which would hold up all others on a single core; so the time should go down
+//! with the cores that the machine really has.
 
 #[path = "../start.rs"]
 mod start;

@@ -7,8 +7,9 @@
 //!     asked 14 of endless sensors: 107, and the last that counted was #11
 //!     asked 3 of 3 sensors: only 21
 //!
-//! A gather's mode is a `Policy`, and the library's own (fail-fast, capture, first success, race) are no longer than this. The gather does
-//! the rest: the limit, the order of polls, dropping whoever is not needed any more.
+//! A gather's mode is a `Policy`, and the library's own (fail-fast, capture, first success, race)
+//! are no longer than this. The gather does the rest: the limit, the order of polls, dropping
+//! whoever is not needed any more.
 
 #[path = "../start.rs"]
 mod start;

@@ -6,9 +6,10 @@
 //! All queries are gathered at once; the pool lets sixteen of them through to the server. The
 //! answers come in input order. If the server goes away in the middle, the queries at work fail.
 //! Each is tried again, on a new connection, while the server answers others, or for as long as
-//! `--patience` says; failures are counted by kind. A server that is silent is away, too: an answer
-//! has the time of `--limit`. If the server refuses some of the connections, the run goes on with
-//! the others. With `--pause 100 --watch`, and a restart of the server after a second, it prints:
+//! `--patience` says; failures are counted by kind. A server that is silent is away, too: an
+//! answer has the time of `--limit`. If the server refuses some of the connections, the run goes
+//! on with the others. With `--pause 100 --watch`, and a restart of the server after a second, it
+//! prints:
 //!
 //!     500 queries over 16 connections to PostgreSQL 15.18
 //!
@@ -206,7 +207,8 @@ impl Run<'_> {
     }
 }
 
-/// Asks the server over and over how many backends work for the pool, and keeps the greatest answer.
+/// Asks the server over and over how many backends work for the pool, and keeps the greatest
+/// answer.
 async fn watch(options: &Options, most: &Cell<Option<i64>>) -> Result<(), Failure> {
     let mut config = options.config.clone();
     config.application_name("postgres_pool --watch");

@@ -1,9 +1,10 @@
-//! A server that ends in good order: Ctrl-C, or `kill`, once asks it to take no more connections and let those that
-//! it has finish; a second Ctrl-C ends it at once.
+//! A server that ends in good order: Ctrl-C, or `kill`, once asks it to take no more connections
+//! and let those that it has finish; a second Ctrl-C ends it at once.
 //!
 //!     cargo run --release --example shutdown
 //!
-//! answers each line that comes over TCP a second later; try it with `nc` and the port that it prints.
+//! answers each line that comes over TCP a second later; try it with `nc` and the port that it
+//! prints.
 //!
 //!     cargo run --release --example shutdown -- --self-test
 //!
@@ -88,7 +89,8 @@ async fn shutdown() -> io::Result<()> {
 
 /// Serves until it is asked to stop, and then until the connections have finished.
 async fn serve(listener: TcpListener, work: Duration) -> io::Result<()> {
-    // From here on, and until this is dropped, these signals do nothing but to wake who waits here.
+    // From here on, and until this is dropped, these signals do nothing but to wake who waits
+    // here.
     let mut signals = Signals::new([Signal::Interrupt, Signal::Terminate])?;
     say!("listening on {}", listener.local_addr()?);
     let mut connections = Vec::new();

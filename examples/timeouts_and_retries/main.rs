@@ -1,18 +1,21 @@
-//! Asking a server that often fails: each attempt has its time, a failed one is tried again after a pause that grows, and
-//! the whole has a time, too.
+//! Asking a server that often fails: each attempt has its time, a failed one is tried again after
+//! a pause that grows, and the whole has a time, too.
 //!
 //!     cargo run --release --example timeouts_and_retries
 //!
-//! asks a server of its own, which closes some connections and lets others wait, and prints, for example:
+//! asks a server of its own, which closes some connections and lets others wait, and prints, for
+//! example:
 //!
 //!     asking 127.0.0.1:40123, 100 requests, 16 at a time
 //!     100 of 100 answered in 451.2ms, 52 at the first attempt, the last at attempt 6
 //!     failed attempts: 48 closed, 44 too slow
 //!
-//! With `--server IP:PORT` it asks another one, which answers a line with a line, such as the example `echo_server`.
+//! With `--server IP:PORT` it asks another one, which answers a line with a line, such as the
+//! example `echo_server`.
 //!
-//! The policy is twenty lines, [`Policy::retry`]: `timeout` around an attempt, `sleep` between two. Nothing has to be
-//! cleaned up when an attempt's time is up: its future is dropped, and with it its connection.
+//! The policy is twenty lines, [`Policy::retry`]: `timeout` around an attempt, `sleep` between
+//! two. Nothing has to be cleaned up when an attempt's time is up: its future is dropped, and with
+//! it its connection.
 
 #[path = "../start.rs"]
 mod start;
@@ -85,8 +88,9 @@ struct Policy {
 }
 
 impl Policy {
-    /// Tries until it succeeds, or fails in a way that another attempt would not change, or was tried often enough.
-    /// Gives the number of the attempt, too, and tells each failure to `failed`.
+    /// Tries until it succeeds, or fails in a way that another attempt would not change, or was
+    /// tried often enough. Gives the number of the attempt, too, and tells each failure to
+    /// `failed`.
     async fn retry<T>(
         &self,
         attempt: impl AsyncFn() -> io::Result<T>,
@@ -103,7 +107,8 @@ impl Policy {
             if number == self.attempts.get() || !is_passing(error.kind()) {
                 return Err(error);
             }
-            // Between half of the pause and all of it, so that those who failed together do not come again together.
+            // Between half of the pause and all of it, so that those who failed together do not
+            // come again together.
             sleep(pause.mul_f64(0.5 + random() / 2.0)).await;
             pause = longest.min(pause * 2);
         }
@@ -203,7 +208,8 @@ async fn ask(server: SocketAddr, question: &str) -> io::Result<Vec<u8>> {
     Ok(answer)
 }
 
-/// Starts a server that answers half of its clients, closes the connection of a quarter, and lets a quarter wait.
+/// Starts a server that answers half of its clients, closes the connection of a quarter, and lets
+/// a quarter wait.
 async fn flaky_server() -> io::Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;

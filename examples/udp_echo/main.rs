@@ -1,8 +1,10 @@
-//! A UDP server that sends back each datagram, in one task for all clients, and clients that ask again when one is lost.
+//! A UDP server that sends back each datagram, in one task for all clients, and clients that ask
+//! again when one is lost.
 //!
 //!     cargo run --release --example udp_echo -- --listen 127.0.0.1:7000
 //!
-//! prints `listening on 127.0.0.1:7000` and serves until it is killed; try it with `nc -u 127.0.0.1 7000`.
+//! prints `listening on 127.0.0.1:7000` and serves until it is killed; try it with
+//! `nc -u 127.0.0.1 7000`.
 //!
 //!     cargo run --release --example udp_echo -- --self-test 1000
 //!
@@ -26,7 +28,8 @@ use gather::{UdpSocket, gather, run, spawn, timeout};
 use gather_examples::{complain, say};
 use options::Options;
 
-/// What a client of the self-test sends: from nothing to about what goes through any network in one piece.
+/// What a client of the self-test sends: from nothing to about what goes through any network in
+/// one piece.
 const DATAGRAM_SIZES: [usize; 4] = [0, 1, 100, 1200];
 
 /// Each client has a socket, and many systems give a process no more than 256 descriptors.
@@ -57,8 +60,8 @@ async fn udp_echo(options: Options) -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Sends each datagram back to where it came from, for as long as it is polled. There are no connections, so one
-/// task serves all.
+/// Sends each datagram back to where it came from, for as long as it is polled. There are no
+/// connections, so one task serves all.
 async fn serve(socket: UdpSocket) -> ! {
     let mut buffer = vec![0; 65_536]; // the longest there is: what does not fit would be lost
     loop {
@@ -75,7 +78,8 @@ async fn serve(socket: UdpSocket) -> ! {
 
 /// One client of the self-test: sends datagrams of its own and expects each of them back.
 async fn check(server: SocketAddr, client: usize) -> io::Result<()> {
-    // In the server's family, and on the loopback if that is where it listens: so no other machine reaches this socket.
+    // In the server's family, and on the loopback if that is where it listens: so no other machine
+    // reaches this socket.
     let (any, loopback): (IpAddr, IpAddr) = match server {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::LOCALHOST.into()),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::LOCALHOST.into()),
@@ -91,7 +95,8 @@ async fn check(server: SocketAddr, client: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Sends a datagram until it comes back: each may be lost on either way, and one that was only late comes twice.
+/// Sends a datagram until it comes back: each may be lost on either way, and one that was only
+/// late comes twice.
 async fn ask(socket: &UdpSocket, datagram: &[u8]) -> io::Result<()> {
     let mut echoed = [0; 2000];
     for _ in 0..ATTEMPTS {

@@ -2,7 +2,8 @@
 //!
 //!     cargo run --release --features websocket --example websocket_chat -- --listen 127.0.0.1:7000
 //!
-//! prints `listening on ws://127.0.0.1:7000/` and serves until it is killed. To talk, from other terminals:
+//! prints `listening on ws://127.0.0.1:7000/` and serves until it is killed. To talk, from other
+//! terminals:
 //!
 //!     cargo run --release --features websocket --example websocket_chat -- --connect 127.0.0.1:7000
 //!
@@ -17,11 +18,11 @@
 //!     4 that broke the protocol were told so
 //!
 //! async-tungstenite works over the traits of futures, which `TcpStream` has by default;
-//! `tokio::sync`'s broadcast channel runs anywhere. A connection is two children of one gather, one
-//! for each direction: when one ends, the other is dropped. A client that reads too slowly misses
-//! messages, and is told so; the others do not wait for it. A message has at most 64 KiB
-//! (tungstenite itself would take 64 MiB from anybody). A client that sends a longer one, or breaks
-//! the protocol, is cut off with the close code that says why.
+//! `tokio::sync`'s broadcast channel runs anywhere. A connection is two children of one gather,
+//! one for each direction: when one ends, the other is dropped. A client that reads too slowly
+//! misses messages, and is told so; the others do not wait for it. A message has at most 64 KiB
+//! (tungstenite itself would take 64 MiB from anybody). A client that sends a longer one, or
+//! breaks the protocol, is cut off with the close code that says why.
 //!
 //! This file is the command and the client; `server` is the server, and `self_test` has them talk.
 

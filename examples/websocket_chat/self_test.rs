@@ -9,8 +9,8 @@ use gather::gather;
 
 use crate::{AnyError, WELCOME, connect, next_text};
 
-/// How many clients may test the server. Each takes two descriptors of this process, of which many systems give 1024; and a
-/// server keeps `KEPT` messages, which all of them have to hear.
+/// How many clients may test the server. Each takes two descriptors of this process, of which many
+/// systems give 1024; and a server keeps `KEPT` messages, which all of them have to hear.
 pub(crate) const CLIENTS: usize = 500;
 
 /// How long they may take.

@@ -36,7 +36,8 @@ pub(crate) async fn serve(listener: TcpListener) -> ! {
                 .detach();
             }
             Err(error) => {
-                // Most likely the process has no file descriptor left: some connections must end first.
+                // Most likely the process has no file descriptor left: some connections must end
+                // first.
                 complain!("websocket_chat: cannot accept: {error}");
                 sleep(Duration::from_millis(100)).await;
             }

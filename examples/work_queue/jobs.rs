@@ -1,4 +1,5 @@
-//! What the jobs do: here a few kinds that show what a queue must bear. Put your own in their place.
+//! What the jobs do: here a few kinds that show what a queue must bear. Put your own in their
+//! place.
 
 use std::error::Error;
 use std::time::Duration;

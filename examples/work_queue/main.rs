@@ -6,8 +6,8 @@
 //!     cargo run --release --example work_queue -- --url $URL --role status
 //!
 //! Start `--role work` as often and on as many machines as you like. A worker runs until Ctrl-C,
-//! which lets it finish the jobs that it has begun, or with `--until-empty` until all jobs are done
-//! or dead:
+//! which lets it finish the jobs that it has begun, or with `--until-empty` until all jobs are
+//! done or dead:
 //!
 //!     worker host:4711: 2,000 done, 0 failed, 0 lost in 923.54ms, 2,165 jobs/s, 17 connections
 //!
@@ -21,26 +21,26 @@
 //!
 //! Its promises, and what keeps them:
 //!
-//! * No job is lost. A worker has a job for the time of a lease, which it extends while it works (a
-//!   heartbeat). If it is killed, or its machine is, the lease ends and another takes the job.
+//! * No job is lost. A worker has a job for the time of a lease, which it extends while it works
+//!   (a heartbeat). If it is killed, or its machine is, the lease ends and another takes the job.
 //! * What a job writes to this database is written once, however often it is tried: the handler
 //!   writes in the transaction that marks the job as done, and only the last attempt can mark it.
 //!   Effects elsewhere (a mail) may happen twice.
-//! * A job that fails is tried again after a pause that doubles. After so many attempts it is dead:
-//!   no worker takes it, and its last error stands in the table. An attempt counts when it begins,
-//!   so a job that kills its workers ends there, too.
-//! * A worker outlives a restart of the server, a failover, a deadlock, a timeout: errors that pass
-//!   are tried again after a pause. Any other error ends it, with the words of the server.
+//! * A job that fails is tried again after a pause that doubles. After so many attempts it is
+//!   dead: no worker takes it, and its last error stands in the table. An attempt counts when it
+//!   begins, so a job that kills its workers ends there, too.
+//! * A worker outlives a restart of the server, a failover, a deadlock, a timeout: errors that
+//!   pass are tried again after a pause. Any other error ends it, with the words of the server.
 //! * Every question has a limit. A server that accepts and says nothing for as long as a lease is
 //!   taken for gone: the worker drops its jobs, whose leases have ended, and connects again.
 //! * If the server refuses some of the connections, the worker goes on with the others, says so,
 //!   and asks for one more with each heartbeat.
 //! * An idle worker waits for a notification, so a new job begins at once; and it looks twice a
 //!   second for jobs whose pause or lease has ended.
-//! * The queue stays small on the disk. No transaction is open while a job runs, unless its handler
-//!   begins one, and a heartbeat touches no index (see `queue`). These are the dead rows of 16 long
-//!   jobs, without autovacuum, beside an earlier version: it had one indexed column for both times,
-//!   two extensions a second, and a transaction for the whole job.
+//! * The queue stays small on the disk. No transaction is open while a job runs, unless its
+//!   handler begins one, and a heartbeat touches no index (see `queue`). These are the dead rows
+//!   of 16 long jobs, without autovacuum, beside an earlier version: it had one indexed column for
+//!   both times, two extensions a second, and a transaction for the whole job.
 //!
 //!   | | before | now |
 //!   |---|--:|--:|

@@ -8,14 +8,14 @@
 //!             after a pause)                              └──► dead, after so many attempts
 //! ```
 //!
-//! A running job has a lease, which its worker extends: the only write that is repeated while a job
-//! runs. PostgreSQL changes no row in place. It writes a new version, and the old one is dead until
-//! it is cleared away. So no index has the column `lease`, and the fill factor leaves room on each
-//! page. Then an extension touches no index, and the next access to a full page clears its dead
-//! versions away, without a vacuum.
+//! A running job has a lease, which its worker extends: the only write that is repeated while a
+//! job runs. PostgreSQL changes no row in place. It writes a new version, and the old one is dead
+//! until it is cleared away. So no index has the column `lease`, and the fill factor leaves room
+//! on each page. Then an extension touches no index, and the next access to a full page clears its
+//! dead versions away, without a vacuum.
 //!
-//! The number of the attempt is a fence: every statement on a running job names the attempt that it
-//! belongs to. A worker that has lost a job changes nothing.
+//! The number of the attempt is a fence: every statement on a running job names the attempt that
+//! it belongs to. A worker that has lost a job changes nothing.
 
 use tokio_postgres::types::Type;
 

@@ -219,7 +219,8 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Waits after an error that may pass. All slots can fail at once, and one complaint is enough.
+    /// Waits after an error that may pass. All slots can fail at once, and one complaint is
+    /// enough.
     async fn pause(&self, failure: &Failure) {
         let pause = PAUSE.min(Duration::from_secs_f64(self.options.lease / 4.0));
         if self.complained.get().is_none_or(|then| then.elapsed() >= PAUSE) {

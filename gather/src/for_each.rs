@@ -6,13 +6,14 @@
 //!      └────── limit: running + waiting ≤ n
 //! ```
 //!
-//! In a loop over a stream no child is polled while the body of the loop waits: timeouts in the children
-//! expire, their peers hang up, and locks that they hold stay locked. Here each body is one of two children
-//! of a [`gather!`](crate::gather!), and the other polls the children of the gather. The time that both take
-//! is that of the slower one, and not the sum.
+//! In a loop over a stream no child is polled while the body of the loop waits: timeouts in the
+//! children expire, their peers hang up, and locks that they hold stay locked. Here each body is
+//! one of two children of a [`gather!`](crate::gather!), and the other polls the children of the
+//! gather. The time that both take is that of the slower one, and not the sum.
 //!
-//! An output that comes while a body runs waits in a queue. It counts against the limit, as a running child
-//! does, or the queue would grow without a bound. The output that the body has does not count.
+//! An output that comes while a body runs waits in a queue. It counts against the limit, as a
+//! running child does, or the queue would grow without a bound. The output that the body has does
+//! not count.
 //!
 //! Next: [`wait`](mod@crate::wait), for tasks.
 
@@ -29,20 +30,22 @@ use crate::panics::DropAll;
 use crate::policy::{FailFast, Kept, Policy};
 
 impl<I, F, O> Gather<Siblings<I, F, O>, FailFast> {
-    /// Runs `body` for each output, with its index, in the order of completion: one at a time, and beside the children, which
-    /// go on while it waits. It ends when every child has finished, and the last body.
+    /// Runs `body` for each output, with its index, in the order of completion: one at a time, and
+    /// beside the children, which go on while it waits. It ends when every child has finished, and
+    /// the last body.
     ///
-    /// Outputs that come while a body runs wait for their turn, in memory. With a [`limit`](Gather::limit) of n there are at most n
-    /// children that run and outputs that wait, together; the output that the body has been given does not count. So a slow
-    /// body slows the children down, and an endless input needs a limit.
+    /// Outputs that come while a body runs wait for their turn, in memory. With a
+    /// [`limit`](Gather::limit) of n there are at most n children that run and outputs that wait,
+    /// together; the output that the body has been given does not count. So a slow body slows the
+    /// children down, and an endless input needs a limit.
     ///
     /// The body may borrow; but then the compiler cannot prove that the future is `Send`
     /// ([rust#102211](https://github.com/rust-lang/rust/issues/102211)).
     ///
     /// # Panics
     ///
-    /// A panic in a child or in the body ends it with that panic, after the body, every child and every output that waits
-    /// were dropped. Polling it panics if this thread runs no runtime.
+    /// A panic in a child or in the body ends it with that panic, after the body, every child and
+    /// every output that waits were dropped. Polling it panics if this thread runs no runtime.
     ///
     /// # Cancellation
     ///
@@ -151,7 +154,8 @@ impl<I: Iterator<Item = F>, F: Future> Beside<I, F, F::Output> {
         Poll::Ready(next)
     }
 
-    /// Lets the children go on. Ready when all have ended or, while no body runs, when there is an output.
+    /// Lets the children go on. Ready when all have ended or, while no body runs, when there is an
+    /// output.
     fn poll_children(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.queue.is_over { Poll::Ready(()) } else { self.siblings.advance(&mut self.queue, cx) }
     }

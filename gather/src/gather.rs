@@ -13,29 +13,32 @@ use crate::engine::{Siblings, SiblingsOf};
 use crate::modes::{Detailed, FirstOk, FirstOkN, Race, Within};
 use crate::policy::{Capture, FailFast, Policy};
 
-/// Runs futures side by side and gives their outputs in input order; the first error ends it and cancels the rest.
+/// Runs futures side by side and gives their outputs in input order; the first error ends it and
+/// cancels the rest.
 ///
-/// The futures are taken from the input only when they can start. They need not be `'static` and may borrow. None
-/// is boxed or spawned: the gather owns them and polls those that were woken, and dropping the gather drops them.
+/// The futures are taken from the input only when they can start. They need not be `'static` and
+/// may borrow. None is boxed or spawned: the gather owns them and polls those that were woken, and
+/// dropping the gather drops them.
 ///
-/// The futures come from anything that can be iterated over, and are of one type; for futures of several types there is
-/// [`gather!`](crate::gather!).
+/// The futures come from anything that can be iterated over, and are of one type; for futures of
+/// several types there is [`gather!`](crate::gather!).
 ///
-/// * By default the children give `Result`, and the gather is a future of `Result<Vec<T>, E>`: at the first `Err`
-///   every sibling is dropped, and then the error is given.
-/// * With [`capture`](Gather::capture) the children may give anything, and the gather is a future of all outputs.
+/// * By default the children give `Result`, and the gather is a future of `Result<Vec<T>, E>`: at
+///   the first `Err` every sibling is dropped, and then the error is given.
+/// * With [`capture`](Gather::capture) the children may give anything, and the gather is a future
+///   of all outputs.
 /// * With [`limit`](Gather::limit) at most that many run at once.
 ///
 /// # Panics
 ///
-/// A panic in a child ends the gather with that panic, after every sibling was dropped. Polling a gather panics if
-/// this thread runs no runtime, or if the gather has given its result before.
+/// A panic in a child ends the gather with that panic, after every sibling was dropped. Polling a
+/// gather panics if this thread runs no runtime, or if the gather has given its result before.
 ///
 /// # Cancellation
 ///
-/// Dropping a gather drops its children at once, and the outputs that it kept. A destructor that panics keeps no other
-/// from running; the first panic goes on when all have run. (Futures that have not started are still in the input, and
-/// dropped by it.)
+/// Dropping a gather drops its children at once, and the outputs that it kept. A destructor that
+/// panics keeps no other from running; the first panic goes on when all have run. (Futures that
+/// have not started are still in the input, and dropped by it.)
 ///
 /// ```
 /// use gather::{gather, run, sleep};
@@ -62,7 +65,8 @@ where
     Gather { siblings, policy: FailFast }
 }
 
-/// The future of [`gather()`]: its children, and the mode, which says what is done with their outputs.
+/// The future of [`gather()`]: its children, and the mode, which says what is done with their
+/// outputs.
 #[must_use = "a gather does nothing unless it is awaited"]
 pub struct Gather<S, P> {
     pub(crate) siblings: S,
@@ -73,8 +77,8 @@ pub struct Gather<S, P> {
 impl<I, F, O, P> Unpin for Gather<Siblings<I, F, O>, P> {}
 
 impl<I, F, O, P> Gather<Siblings<I, F, O>, P> {
-    /// Lets at most `limit` children run at once. The next is taken from the input when one has finished, so the
-    /// input may be endless, or expensive.
+    /// Lets at most `limit` children run at once. The next is taken from the input when one has
+    /// finished, so the input may be endless, or expensive.
     ///
     /// # Panics
     ///
@@ -100,10 +104,12 @@ impl<I, F, O, P> Gather<Siblings<I, F, O>, P> {
 // `stream` and `for_each` are in files of their own: what they give is not one result.
 /// The modes. Each is a small [`Policy`]; a plain gather is [`FailFast`].
 impl<I, F, O> Gather<Siblings<I, F, O>, FailFast> {
-    /// Keeps every output, whatever it is: the gather is then a future of `Vec<O>`, with the outputs in input order.
-    /// No error ends it. For children that give `Result`, see [`Outcomes`](crate::Outcomes).
+    /// Keeps every output, whatever it is: the gather is then a future of `Vec<O>`, with the
+    /// outputs in input order. No error ends it. For children that give `Result`, see
+    /// [`Outcomes`](crate::Outcomes).
     ///
-    /// What ends the whole (a panic in a child, a drop of the gather, a cancellation of its task) is not captured.
+    /// What ends the whole (a panic in a child, a drop of the gather, a cancellation of its task)
+    /// is not captured.
     ///
     /// ```
     /// use gather::{Outcomes, gather, run};
@@ -116,8 +122,9 @@ impl<I, F, O> Gather<Siblings<I, F, O>, FailFast> {
         self.with(Capture)
     }
 
-    /// Ends at the first error as a plain gather does, and gives with it which child failed and what those gave that had
-    /// finished: the gather is then a future of `Result<Vec<T>, Failure<T, E>>`.
+    /// Ends at the first error as a plain gather does, and gives with it which child failed and
+    /// what those gave that had finished: the gather is then a future of
+    /// `Result<Vec<T>, Failure<T, E>>`.
     ///
     /// ```
     /// use gather::{gather, run};
@@ -129,8 +136,9 @@ impl<I, F, O> Gather<Siblings<I, F, O>, FailFast> {
         self.with(Detailed)
     }
 
-    /// Ends at the first success: the gather is then a future of `Result<(usize, T), GatherError<E>>`, with the index of the
-    /// child that succeeded; or, if none does, with every error. Without children it gives an error with no failures.
+    /// Ends at the first success: the gather is then a future of
+    /// `Result<(usize, T), GatherError<E>>`, with the index of the child that succeeded; or, if
+    /// none does, with every error. Without children it gives an error with no failures.
     ///
     /// ```
     /// use gather::{gather, run};
@@ -147,9 +155,10 @@ impl<I, F, O> Gather<Siblings<I, F, O>, FailFast> {
         self.with(FirstOk::new())
     }
 
-    /// A quorum: ends when `needed` children have succeeded, with their indices and values in the order in which they came;
-    /// or as soon as so many no longer can, with every error so far. (With a limit, that is known when the input has ended.)
-    /// The gather is then a future of `Result<Vec<(usize, T)>, GatherError<E>>`. If 0 are needed it starts no child.
+    /// A quorum: ends when `needed` children have succeeded, with their indices and values in the
+    /// order in which they came; or as soon as so many no longer can, with every error so far.
+    /// (With a limit, that is known when the input has ended.) The gather is then a future of
+    /// `Result<Vec<(usize, T)>, GatherError<E>>`. If 0 are needed it starts no child.
     ///
     /// ```
     /// use gather::{gather, run};
@@ -169,8 +178,9 @@ impl<I, F, O> Gather<Siblings<I, F, O>, FailFast> {
         self.with(FirstOkN::new(needed))
     }
 
-    /// Ends when the first child has finished, whatever it gives: the gather is then a future of `(usize, O)`, with the
-    /// index of that child. Of several that are ready, the first in poll order wins.
+    /// Ends when the first child has finished, whatever it gives: the gather is then a future of
+    /// `(usize, O)`, with the index of that child. Of several that are ready, the first in poll
+    /// order wins.
     ///
     /// # Panics
     ///
@@ -194,12 +204,13 @@ impl<I, F, O> Gather<Siblings<I, F, O>, FailFast> {
 }
 
 impl<I, F, O> Gather<Siblings<I, F, O>, Capture> {
-    /// Ends a capture after `duration`, counted from its first poll: the gather is then a future of `Vec<Option<O>>`, with
-    /// `None` for what did not finish in time, and was dropped. What finishes at the very end still counts: when the time is
-    /// over, children that have been woken are polled once more, and no more are started.
+    /// Ends a capture after `duration`, counted from its first poll: the gather is then a future
+    /// of `Vec<Option<O>>`, with `None` for what did not finish in time, and was dropped. What
+    /// finishes at the very end still counts: when the time is over, children that have been woken
+    /// are polled once more, and no more are started.
     ///
-    /// There is a place for each child if the input knows their number exactly (a `Vec`, a range, a map of one), and
-    /// else for each that was started.
+    /// There is a place for each child if the input knows their number exactly (a `Vec`, a range,
+    /// a map of one), and else for each that was started.
     ///
     /// ```
     /// use gather::{gather, run, sleep};

@@ -16,10 +16,11 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! [`gather()`] runs futures side by side and gives their outputs **in input order**, with at most **`limit`** at once,
-//! **pulled lazily** from any iterator, of **borrowed data** if you like; and the **first failure** drops all siblings
-//! before you see the error. [`capture`](Gather::capture) keeps every output instead. [`gather!`](gather!) takes futures of
-//! different types; [`scope()`] is a group that grows while it runs.
+//! [`gather()`] runs futures side by side and gives their outputs **in input order**, with at most
+//! **`limit`** at once, **pulled lazily** from any iterator, of **borrowed data** if you like; and
+//! the **first failure** drops all siblings before you see the error. [`capture`](Gather::capture)
+//! keeps every output instead. [`gather!`](gather!) takes futures of different types; [`scope()`]
+//! is a group that grows while it runs.
 //!
 //! | | ends at | gives | what happens to the others |
 //! |---|---|---|---|
@@ -32,30 +33,39 @@
 //! | `wait(tasks)` | the last task, or as it is told | [`Waited`]: done, and pending | handed back |
 //! | `scope(async \|s\| { s.spawn(..); .. })` | the first `Err`, or the last child | `Result<T, E>` of the body | dropped before the error is seen |
 //!
-//! There are more: [`detailed`](Gather::detailed), [`within`](Gather::within), [`first_ok`](Gather::first_ok),
-//! [`first_ok_n`](Gather::first_ok_n), [`race`](Gather::race), and [your own](Policy). The [`guide`] has all of them with a program for
-//! each, what goes wrong and what to write instead, and pages for who comes from asyncio, tokio or futures.
+//! There are more: [`detailed`](Gather::detailed), [`within`](Gather::within),
+//! [`first_ok`](Gather::first_ok), [`first_ok_n`](Gather::first_ok_n), [`race`](Gather::race), and
+//! [your own](Policy). The [`guide`] has all of them with a program for each, what goes wrong and
+//! what to write instead, and pages for who comes from asyncio, tokio or futures.
 //!
 //! # The contract
 //!
-//! 1. Results come in input order, whatever the order of completion. An empty gather is ready at its first poll.
-//! 2. The first child to fail ends a fail-fast gather in the same poll; every sibling's destructor has run, and its
-//!    timers and sockets are gone, before the error is seen, for any number of children and any `size_hint`.
-//! 3. Capture mode runs every child to its end and keeps every output. It never captures the cancellation of its parent.
+//! 1. Results come in input order, whatever the order of completion. An empty gather is ready at
+//!    its first poll.
+//! 2. The first child to fail ends a fail-fast gather in the same poll; every sibling's destructor
+//!    has run, and its timers and sockets are gone, before the error is seen, for any number of
+//!    children and any `size_hint`.
+//! 3. Capture mode runs every child to its end and keeps every output. It never captures the
+//!    cancellation of its parent.
 //! 4. Dropping a gather, or cancelling its task, drops every child, at once, exactly once.
-//! 5. Children are first polled in input order and then in the order in which they were woken. A finished child is
-//!    dropped when it finishes and is never polled again. A child that was not woken is not polled.
-//! 6. With a limit, at most n children exist at any moment, and the iterator is pulled only when one may start.
+//! 5. Children are first polled in input order and then in the order in which they were woken. A
+//!    finished child is dropped when it finishes and is never polled again. A child that was not
+//!    woken is not polled.
+//! 6. With a limit, at most n children exist at any moment, and the iterator is pulled only when
+//!    one may start.
 //! 7. If several children fail in one pass, the first in poll order wins.
-//! 8. A panic in a child ends the gather at once with that panic; siblings are dropped. It is never folded into an error.
-//! 9. A gather may be moved to another task, or polled with another waker, at any time before and between polls.
-//! 10. This is gather's call shape with a task group's cancellation: Python's `asyncio.gather` leaves the siblings of a
-//!     failed child running, and loses their errors.
+//! 8. A panic in a child ends the gather at once with that panic; siblings are dropped. It is
+//!    never folded into an error.
+//! 9. A gather may be moved to another task, or polled with another waker, at any time before and
+//!    between polls.
+//! 10. This is gather's call shape with a task group's cancellation: Python's `asyncio.gather`
+//!     leaves the siblings of a failed child running, and loses their errors.
 //!
 //! # The runtime
 //!
-//! It is the crate [`gather_runtime`](https://docs.rs/gather-runtime), re-exported here: [`run()`], [`spawn`],
-//! [`sleep`], [`timeout`], [`net`], and the rest. A gather needs it: polled where none runs, it panics and says so.
+//! It is the crate [`gather_runtime`](https://docs.rs/gather-runtime), re-exported here:
+//! [`run()`], [`spawn`], [`sleep`], [`timeout`], [`net`], and the rest. A gather needs it: polled
+//! where none runs, it panics and says so.
 //!
 //! # Implementation: the reading order
 //!

@@ -1,8 +1,8 @@
 //! Gathering futures of different types: [`gather!`](crate::gather!).
 //!
-//! The futures are in a list that is nested in its type ([`nested`](crate::nested)): no allocation, no boxes, and one
-//! implementation for any number. Each is polled when it was woken, as in a [`gather()`](crate::gather()), with the same
-//! group and the same wakers.
+//! The futures are in a list that is nested in its type ([`nested`](crate::nested)): no
+//! allocation, no boxes, and one implementation for any number. Each is polled when it was woken,
+//! as in a [`gather()`](crate::gather()), with the same group and the same wakers.
 //!
 //! Next: [`nested`](crate::nested).
 
@@ -22,12 +22,13 @@ use crate::policy::{Capture, FailFast};
 
 /// Runs futures of different types side by side, and gives a tuple of their outputs.
 ///
-/// * `gather!(a, b, c)`: they give `Result`s with the same error type, and it is a future of `Result<(A, B, C), E>`.
-///   The first error drops the others, and then it is given.
-/// * `gather!(capture; a, b, c)`: they may give anything, and it is a future of the tuple of their outputs.
+/// * `gather!(a, b, c)`: they give `Result`s with the same error type, and it is a future of
+///   `Result<(A, B, C), E>`. The first error drops the others, and then it is given.
+/// * `gather!(capture; a, b, c)`: they may give anything, and it is a future of the tuple of their
+///   outputs.
 ///
-/// It takes one to twelve futures, polls each only when it was woken, and allocates nothing for them. Panics and
-/// cancellation are those of [`gather()`](crate::gather()).
+/// It takes one to twelve futures, polls each only when it was woken, and allocates nothing for
+/// them. Panics and cancellation are those of [`gather()`](crate::gather()).
 ///
 /// ```
 /// use gather::{gather, run};

@@ -1,7 +1,7 @@
 //! A list of children that is nested in its type: `Link<A, Link<B, ()>>`.
 //!
-//! The compiler flattens it: a child is found by its number in a chain of comparisons that it makes a jump of. The outputs
-//! come nested, too, and [`Flatten`] makes a plain tuple of them.
+//! The compiler flattens it: a child is found by its number in a chain of comparisons that it
+//! makes a jump of. The outputs come nested, too, and [`Flatten`] makes a plain tuple of them.
 //!
 //! Next: [`scope`](mod@crate::scope), the group that grows.
 
@@ -85,7 +85,8 @@ impl<F: Future, K> Child<F, K> {
     }
 }
 
-/// Children, one after the other, in mode `M` and with errors of type `E`. The end of a list is `()`.
+/// Children, one after the other, in mode `M` and with errors of type `E`. The end of a list is
+/// `()`.
 pub trait List<M, E> {
     /// What is kept of their outputs, nested as the list is.
     type Kept;

@@ -9,8 +9,8 @@ use std::fmt;
 
 /// Successes and failures among results, with the indices of the children that gave them.
 ///
-/// For what a [`capture`](crate::Gather::capture) of children that return `Result` returns, a `Vec` of results,
-/// and for all else that is a slice of results.
+/// For what a [`capture`](crate::Gather::capture) of children that return `Result` returns, a
+/// `Vec` of results, and for all else that is a slice of results.
 ///
 /// ```
 /// use gather::Outcomes;
@@ -85,8 +85,9 @@ impl<T, E, R: AsRef<[Result<T, E>]> + ?Sized> Outcomes<T, E> for R {}
 
 /// Every failure of a gather, each with the index of its child.
 ///
-/// It displays as `2 of 5 failed: #1: …; #3: …`, and its [`source`](Error::source) is the first failure. It is an
-/// [`Error`] if `E` is one; for an `E` that is only text, `.map_err(|error| error.to_string())` goes on with the text.
+/// It displays as `2 of 5 failed: #1: …; #3: …`, and its [`source`](Error::source) is the first
+/// failure. It is an [`Error`] if `E` is one; for an `E` that is only text,
+/// `.map_err(|error| error.to_string())` goes on with the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GatherError<E> {
     /// In the order of their indices.

@@ -1,8 +1,8 @@
 //! Destructors that panic: none keeps another from running.
 //!
-//! The first panic is kept, and goes on when all have run; unless one is going on already, because two at
-//! once would abort. The payloads of the others are leaked: to drop a payload is to run a user's destructor
-//! again, which could panic again. (The panic hook has reported them.)
+//! The first panic is kept, and goes on when all have run; unless one is going on already, because
+//! two at once would abort. The payloads of the others are leaked: to drop a payload is to run a
+//! user's destructor again, which could panic again. (The panic hook has reported them.)
 //!
 //! Next: [`policy`](crate::policy), the modes.
 
@@ -28,13 +28,14 @@ pub(crate) fn drop_all(values: impl IntoIterator) {
     }
 }
 
-/// Runs `f`, which drops a child of type `F`, without a budget. (Asking first whether that runs anything
-/// saves a tenth of the instructions of a child that is ready.)
+/// Runs `f`, which drops a child of type `F`, without a budget. (Asking first whether that runs
+/// anything saves a tenth of the instructions of a child that is ready.)
 pub(crate) fn drop_child<F>(f: impl FnOnce()) {
     if mem::needs_drop::<F>() { without_budget(f) } else { f() }
 }
 
-/// Runs a destructor where there is a result, or another panic, that goes first: a panic in it ends here.
+/// Runs a destructor where there is a result, or another panic, that goes first: a panic in it
+/// ends here.
 pub(crate) fn forget_panic(f: impl FnOnce()) {
     if let Err(panic) = catch(f) {
         mem::forget(panic);
@@ -45,8 +46,8 @@ fn catch(f: impl FnOnce()) -> Result<(), Box<dyn Any + Send>> {
     catch_unwind(AssertUnwindSafe(|| without_budget(f)))
 }
 
-/// Values that are dropped by [`drop_all`]: of those in a `Vec`, the second that panics would abort, and so
-/// would one value that is dropped while a panic goes on.
+/// Values that are dropped by [`drop_all`]: of those in a `Vec`, the second that panics would
+/// abort, and so would one value that is dropped while a panic goes on.
 #[derive(Debug)]
 pub(crate) struct DropAll<C: Default + IntoIterator>(pub(crate) C);
 
@@ -64,7 +65,8 @@ impl<C: Default + IntoIterator> Drop for DropAll<C> {
     }
 }
 
-/// Runs `f`, a destructor, and returns the value. If `f` panics, the value is dropped while that goes on.
+/// Runs `f`, a destructor, and returns the value. If `f` panics, the value is dropped while that
+/// goes on.
 pub(crate) fn holding<T>(value: T, f: impl FnOnce()) -> T {
     let mut held = DropAll(Some(value));
     f();

@@ -1,7 +1,8 @@
 //! What happens with each output: the modes of a gather.
 //!
-//! There is one engine ([`engine`](crate::engine)); a mode is a [`Policy`], which judges each output when it comes. The two
-//! that everybody uses are here, the others in [`modes`](crate::modes).
+//! There is one engine ([`engine`](crate::engine)); a mode is a [`Policy`], which judges each
+//! output when it comes. The two that everybody uses are here, the others in
+//! [`modes`](crate::modes).
 //!
 //! Next: [`engine`](crate::engine).
 
@@ -12,7 +13,8 @@ use gather_runtime::group::MAX_CHILDREN;
 
 use crate::panics::DropAll;
 
-/// The outputs that a gather keeps until it is done, by the index of their children; and how many children there are.
+/// The outputs that a gather keeps until it is done, by the index of their children; and how many
+/// children there are.
 #[derive(Debug)]
 pub struct Kept<O> {
     /// By index. It ends with the last one that was kept.
@@ -65,7 +67,8 @@ impl<O> Kept<O> {
         self.started
     }
 
-    /// Whether all children have been started. `false` until the gather has asked its input for one child too many.
+    /// Whether all children have been started. `false` until the gather has asked its input for
+    /// one child too many.
     pub fn all_started(&self) -> bool {
         self.all_started
     }
@@ -87,9 +90,9 @@ impl<O> Kept<O> {
         outputs.map(|output| output.expect("the output of a child is missing")).collect()
     }
 
-    /// The outputs in input order, with `None` for each child that has given none, or whose output was not kept: as many
-    /// as there are children, if the input knows their number exactly (and it is at most
-    /// [`MAX_CHILDREN`]), and else as many as were started.
+    /// The outputs in input order, with `None` for each child that has given none, or whose output
+    /// was not kept: as many as there are children, if the input knows their number exactly (and
+    /// it is at most [`MAX_CHILDREN`]), and else as many as were started.
     pub fn into_options(mut self) -> Vec<Option<O>> {
         let mut outputs = self.outputs.take();
         let has_room = outputs.try_reserve_exact(self.expected.saturating_sub(outputs.len())).is_ok();
@@ -108,8 +111,8 @@ impl<O> Kept<O> {
         self.all_started = true;
     }
 
-    /// What the input says of how many children there will be. Only a hint: one that is wrong changes no result, and
-    /// one for which there is no memory is not followed.
+    /// What the input says of how many children there will be. Only a hint: one that is wrong
+    /// changes no result, and one for which there is no memory is not followed.
     pub(crate) fn expect(&mut self, (least, most): (usize, Option<usize>)) {
         if !self.expects_none {
             let _ = self.outputs.0.try_reserve_exact(least);
@@ -125,15 +128,17 @@ impl<O> Kept<O> {
 
 /// A mode of a gather: what it does with each output (of type `O`), and what it gives in the end.
 ///
-/// [`Gather::policy`](crate::Gather::policy) runs a gather with a policy of your own. The engine does the rest: order of
-/// polls, limit, cancellation, panics. It calls a policy in its own poll, one call at a time:
+/// [`Gather::policy`](crate::Gather::policy) runs a gather with a policy of your own. The engine
+/// does the rest: order of polls, limit, cancellation, panics. It calls a policy in its own poll,
+/// one call at a time:
 ///
-/// 1. [`judge`](Policy::judge) for each output, when it comes; its child is gone by then. `Break` ends the gather: the
-///    other children are dropped, then what was kept, then the caller sees the result.
-/// 2. [`poll_stop`](Policy::poll_stop) at the beginning and at the end of a poll, if you write one: it can end the gather
-///    although no output has come.
-/// 3. [`finish`](Policy::finish), once, if no `Break` came before: every child has given its output, or `poll_stop` said
-///    that it is enough.
+/// 1. [`judge`](Policy::judge) for each output, when it comes; its child is gone by then. `Break`
+///    ends the gather: the other children are dropped, then what was kept, then the caller sees
+///    the result.
+/// 2. [`poll_stop`](Policy::poll_stop) at the beginning and at the end of a poll, if you write
+///    one: it can end the gather although no output has come.
+/// 3. [`finish`](Policy::finish), once, if no `Break` came before: every child has given its
+///    output, or `poll_stop` said that it is enough.
 ///
 /// If one of them panics, the gather ends as if a child had.
 ///
@@ -170,24 +175,26 @@ pub trait Policy<O> {
     /// What the gather gives.
     type Output;
 
-    /// A child gave its output. Keep it and go on; or end the gather, and every other child is dropped before the
-    /// caller sees the result.
+    /// A child gave its output. Keep it and go on; or end the gather, and every other child is
+    /// dropped before the caller sees the result.
     fn judge(&mut self, index: usize, output: O, kept: &mut Kept<O>) -> ControlFlow<Self::Output>;
 
     /// There are no more outputs to come.
     fn finish(&mut self, kept: Kept<O>) -> Self::Output;
 
-    /// Whether to end the gather with what there is. It is asked when a poll of the gather begins (but for the first), when every
-    /// child waits, and between two turns of a gather that has more to do than fits one; until it gives `Ready`. A policy
-    /// that gives `Pending` has to see to it that `cx` is woken when it wants to be asked again. When it gives `Ready`, no more
-    /// children are started; those that have been woken are polled once more, so that what happened at the same time counts; and
-    /// then comes [`finish`](Policy::finish).
+    /// Whether to end the gather with what there is. It is asked when a poll of the gather begins
+    /// (but for the first), when every child waits, and between two turns of a gather that has
+    /// more to do than fits one; until it gives `Ready`. A policy that gives `Pending` has to see
+    /// to it that `cx` is woken when it wants to be asked again. When it gives `Ready`, no more
+    /// children are started; those that have been woken are polled once more, so that what
+    /// happened at the same time counts; and then comes [`finish`](Policy::finish).
     fn poll_stop(&mut self, kept: &Kept<O>, cx: &mut Context<'_>) -> Poll<()> {
         let _ = (kept, cx);
         Poll::Pending
     }
 
-    /// How many outputs the policy has and has not given away. They count against the limit, as running children do.
+    /// How many outputs the policy has and has not given away. They count against the limit, as
+    /// running children do.
     fn held(&self) -> usize {
         0
     }
@@ -220,7 +227,8 @@ impl<T, E> Policy<Result<T, E>> for FailFast {
     }
 }
 
-/// The mode of [`capture`](crate::Gather::capture): every child runs to its end, and every output is kept.
+/// The mode of [`capture`](crate::Gather::capture): every child runs to its end, and every output
+/// is kept.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Capture;
 

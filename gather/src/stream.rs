@@ -1,7 +1,8 @@
 //! [`stream`](crate::Gather::stream): each output when it comes.
 //!
-//! A policy that gives every output away at once, and goes on. Between two polls of the stream no child is polled: a loop
-//! whose body waits keeps the children waiting. [`for_each`](crate::Gather::for_each) does not.
+//! A policy that gives every output away at once, and goes on. Between two polls of the stream no
+//! child is polled: a loop whose body waits keeps the children waiting.
+//! [`for_each`](crate::Gather::for_each) does not.
 //!
 //! Next: [`for_each`](crate::for_each), which runs the body beside the children.
 
@@ -18,24 +19,27 @@ use crate::gather::Gather;
 use crate::policy::{FailFast, Kept, Policy};
 
 impl<I, F, O> Gather<Siblings<I, F, O>, FailFast> {
-    /// Gives each output when it comes, with its index: a [`Stream`](futures_core::Stream), in the order of completion. It
-    /// ends when every child has finished. Children may give anything; an `Err` is an output like any other.
+    /// Gives each output when it comes, with its index: a [`Stream`](futures_core::Stream), in the
+    /// order of completion. It ends when every child has finished. Children may give anything; an
+    /// `Err` is an output like any other.
     ///
-    /// With a [`limit`](Gather::limit), at most so many children exist, running or finished; what the stream has given no
-    /// longer counts. So the input may be endless, and is asked only for what is wanted. After some outputs in a row that
-    /// were ready, the stream makes a pause for other tasks.
+    /// With a [`limit`](Gather::limit), at most so many children exist, running or finished; what
+    /// the stream has given no longer counts. So the input may be endless, and is asked only for
+    /// what is wanted. After some outputs in a row that were ready, the stream makes a pause for
+    /// other tasks.
     ///
-    /// Children are polled only when the stream is: while the body of a loop over it waits, they stand still. If that is not
-    /// wanted, use [`for_each`](Gather::for_each).
+    /// Children are polled only when the stream is: while the body of a loop over it waits, they
+    /// stand still. If that is not wanted, use [`for_each`](Gather::for_each).
     ///
     /// # Panics
     ///
-    /// A panic in a child comes out of the poll of the stream, after every sibling was dropped; then the stream is over.
-    /// Polling it panics if this thread runs no runtime.
+    /// A panic in a child comes out of the poll of the stream, after every sibling was dropped;
+    /// then the stream is over. Polling it panics if this thread runs no runtime.
     ///
     /// # Cancellation
     ///
-    /// Dropping the stream drops its children at once. Dropping a [`next`](GatherStream::next) loses nothing.
+    /// Dropping the stream drops its children at once. Dropping a [`next`](GatherStream::next)
+    /// loses nothing.
     ///
     /// ```
     /// use gather::{gather, run, sleep};
@@ -58,7 +62,8 @@ impl<I, F, O> Gather<Siblings<I, F, O>, FailFast> {
     }
 }
 
-/// The outputs of a gather in the order in which they come, each with its index: see [`Gather::stream`](crate::Gather::stream).
+/// The outputs of a gather in the order in which they come, each with its index: see
+/// [`Gather::stream`](crate::Gather::stream).
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct GatherStream<S> {
     siblings: S,
@@ -72,8 +77,8 @@ where
     I: Iterator<Item = F>,
     F: Future,
 {
-    /// Waits for the next output; `None` when there are no more. It is `StreamExt::next` of other crates, so that none is
-    /// needed. If it is dropped before it is done, nothing is lost.
+    /// Waits for the next output; `None` when there are no more. It is `StreamExt::next` of other
+    /// crates, so that none is needed. If it is dropped before it is done, nothing is lost.
     ///
     /// # Panics
     ///

@@ -1,7 +1,9 @@
-//! [`wait()`] for tasks, as `asyncio.wait` does: what has finished, what has not, and nothing is cancelled.
+//! [`wait()`] for tasks, as `asyncio.wait` does: what has finished, what has not, and nothing is
+//! cancelled.
 //!
-//! It is a gather whose children are the handles of tasks, with a [`Policy`] that ends it. A handle may be
-//! moved after it was polled, so those that have not finished are taken out of their slots again.
+//! It is a gather whose children are the handles of tasks, with a [`Policy`] that ends it. A
+//! handle may be moved after it was polled, so those that have not finished are taken out of their
+//! slots again.
 //!
 //! Next: [`outcomes`](crate::outcomes), for what a capture gives.
 
@@ -19,23 +21,26 @@ use crate::engine::Siblings;
 use crate::panics::DropAll;
 use crate::policy::{Kept, Policy};
 
-/// Waits for tasks, and gives those that have finished and those that have not: a future of [`Waited`].
+/// Waits for tasks, and gives those that have finished and those that have not: a future of
+/// [`Waited`].
 ///
-/// By default it waits for all. [`first_completed`](Wait::first_completed), [`first_failure`](Wait::first_failure) and
-/// [`until`](Wait::until) end it at one task, and [`within`](Wait::within) after some time. It cancels none then: the tasks
-/// that have not finished are handed back. Every task that has finished by then is among the results, also if another
-/// one ended the wait.
+/// By default it waits for all. [`first_completed`](Wait::first_completed),
+/// [`first_failure`](Wait::first_failure) and [`until`](Wait::until) end it at one task, and
+/// [`within`](Wait::within) after some time. It cancels none then: the tasks that have not
+/// finished are handed back. Every task that has finished by then is among the results, also if
+/// another one ended the wait.
 ///
 /// Without tasks it gives an empty result at once.
 ///
 /// # Panics
 ///
-/// Polling it panics if this thread does not run the tasks' runtime, or if it has given its result before.
+/// Polling it panics if this thread does not run the tasks' runtime, or if it has given its result
+/// before.
 ///
 /// # Cancellation
 ///
-/// Dropped before it is done it drops the tasks that it was given, and **dropping a task cancels it**. To give up waiting
-/// and keep the tasks, use [`within`](Wait::within).
+/// Dropped before it is done it drops the tasks that it was given, and **dropping a task cancels
+/// it**. To give up waiting and keep the tasks, use [`within`](Wait::within).
 ///
 /// ```
 /// use gather::{run, sleep, spawn, wait};
@@ -63,13 +68,15 @@ pub fn wait<T>(tasks: impl IntoIterator<Item = Task<T>>) -> Wait<T> {
     Wait { siblings, until: Until(|_| false), time: None }
 }
 
-/// What [`wait()`] gives. Both lists are in the order of the input, and together they have every task once.
+/// What [`wait()`] gives. Both lists are in the order of the input, and together they have every
+/// task once.
 #[must_use = "dropping it, as `let _ =` does, cancels the tasks that have not finished"]
 #[derive(Debug)]
 pub struct Waited<T> {
     /// The results of the tasks that have finished, with their indices.
     pub done: Vec<(usize, Result<T, TaskError>)>,
-    /// The tasks that have not finished, with their indices. They go on running until they are dropped.
+    /// The tasks that have not finished, with their indices. They go on running until they are
+    /// dropped.
     pub pending: Vec<(usize, Task<T>)>,
 }
 
@@ -81,7 +88,8 @@ type Tasks<T> = DropAll<std::vec::IntoIter<Task<T>>>;
 pub struct Wait<T, U = fn(&Result<T, TaskError>) -> bool> {
     siblings: Siblings<Tasks<T>, Task<T>, Result<T, TaskError>>,
     until: Until<U>,
-    /// Ready when the time is over, and the tasks that were woken at that moment have had their turn.
+    /// Ready when the time is over, and the tasks that were woken at that moment have had their
+    /// turn.
     time: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
 }
 
@@ -98,8 +106,9 @@ impl<T> Wait<T> {
         self
     }
 
-    /// Ends when a task has failed, which means that it panicked or was cancelled; or when all have finished. (An `Err` in a
-    /// task's output is an output, and no failure of the task: for that there is [`until`](Wait::until).)
+    /// Ends when a task has failed, which means that it panicked or was cancelled; or when all
+    /// have finished. (An `Err` in a task's output is an output, and no failure of the task: for
+    /// that there is [`until`](Wait::until).)
     ///
     /// ```
     /// use gather::{run, spawn, wait};
@@ -116,8 +125,8 @@ impl<T> Wait<T> {
         self
     }
 
-    /// Ends when `is_enough` says so of a result; or when all tasks have finished. It is asked once for each task that has
-    /// finished, in the order in which they did, until it says so.
+    /// Ends when `is_enough` says so of a result; or when all tasks have finished. It is asked
+    /// once for each task that has finished, in the order in which they did, until it says so.
     ///
     /// ```
     /// use gather::{run, spawn, wait};
@@ -134,8 +143,9 @@ impl<T> Wait<T> {
 }
 
 impl<T, U> Wait<T, U> {
-    /// Ends after `duration` at the latest, counted from the first poll. What finishes at the very end still counts:
-    /// when the time is over, tasks that were woken at the same moment have their turn.
+    /// Ends after `duration` at the latest, counted from the first poll. What finishes at the very
+    /// end still counts: when the time is over, tasks that were woken at the same moment have
+    /// their turn.
     ///
     /// ```
     /// use gather::{run, spawn, wait};

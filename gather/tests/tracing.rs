@@ -43,8 +43,8 @@ struct Log {
 }
 
 impl Log {
-    /// The spans with this name, in the order of their ids: that in which they were opened, as long as none has closed, for the
-    /// registry hands the ids of those out again.
+    /// The spans with this name, in the order of their ids: that in which they were opened, as
+    /// long as none has closed, for the registry hands the ids of those out again.
     fn named(&self, name: &str) -> Vec<(u64, Seen)> {
         let spans = self.spans.lock().unwrap();
         let mut named: Vec<_> = spans
@@ -89,7 +89,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Log {
 /// Runs a future, and gives what a subscriber was told meanwhile.
 fn logged<F: Future>(future: F) -> Log {
     let log = Log::default();
-    // Ids of the registry are used again, so nothing that closed may be overwritten: each test has few.
+    // Ids of the registry are used again, so nothing that closed may be overwritten: each test has
+    // few.
     with_default(Registry::default().with(log.clone()), || run_virtually(future));
     log
 }
@@ -155,7 +156,8 @@ fn a_gather_and_each_of_its_children_are_spans_one_inside_the_other() {
     );
     let mut indices: Vec<_> = children.iter().map(|(_, child)| child.fields["index"].clone()).collect();
     indices.sort();
-    // A span whose id was used again after its end is not seen twice, so the last of the slot stands for it.
+    // A span whose id was used again after its end is not seen twice, so the last of the slot
+    // stands for it.
     assert!(indices.contains(&"2".to_owned()) && indices.len() >= 2, "{indices:?}");
 }
 

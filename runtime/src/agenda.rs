@@ -1,7 +1,7 @@
 //! What the loop has to do between two turns of tasks: all of it in one byte.
 //!
-//! Mostly there is nothing, and then one turn follows another without the rest of the loop. One look says so, which is 2 of
-//! 106 cycles of a spawn and its await, beside a look at each.
+//! Mostly there is nothing, and then one turn follows another without the rest of the loop. One
+//! look says so, which is 2 of 106 cycles of a spawn and its await, beside a look at each.
 //!
 //! Next: [`wake`](crate::wake), the first thing that needs the tables.
 

@@ -42,7 +42,8 @@ pub(crate) struct Pool {
     thread_name: &'static str,
     /// The most threads that there may be.
     max_threads: usize,
-    /// A runtime with a virtual clock, which stands still until it knows that the last job is done.
+    /// A runtime with a virtual clock, which stands still until it knows that the last job is
+    /// done.
     waits_for_idle: RuntimeId,
     /// Of the pool of [`spawn_blocking`]: the one for name look-ups, made with the first of them.
     names: OnceLock<Arc<Pool>>,
@@ -196,7 +197,8 @@ fn wake_foreign(waker: Waker) -> Option<Waker> {
     }
 }
 
-/// Runs `f` on a thread of the blocking pool, and waits for its output without blocking this thread.
+/// Runs `f` on a thread of the blocking pool, and waits for its output without blocking this
+/// thread.
 ///
 /// For work that blocks: files, a library that knows nothing of async, a long computation. There
 /// are as many threads as there is work, up to [`Builder::max_blocking_threads`]; more work than

@@ -1,22 +1,26 @@
 //! The budget: what keeps a task that never has to wait from starving the others.
 //!
-//! Each poll of a task, and of the main future, begins with [`BUDGET`] units. A poll of a gather's child spends one, and so
-//! does everything that is ready at once: an operation on a socket, a timer that is over, a task that has finished. When
-//! the units are spent, such a leaf wakes its waker and is pending, so that the others have their turn.
+//! Each poll of a task, and of the main future, begins with [`BUDGET`] units. A poll of a gather's
+//! child spends one, and so does everything that is ready at once: an operation on a socket, a
+//! timer that is over, a task that has finished. When the units are spent, such a leaf wakes its
+//! waker and is pending, so that the others have their turn.
 //!
 //! Three rules keep that from turning into a hang:
 //!
-//! 1. Code that is no poll has no budget: destructors, the end of a runtime, wakers of other libraries. What such code
-//!    polls, it polls with an executor of its own or only once, and neither comes back in a later tick.
-//! 2. A leaf that was refused lets the next ones pass: 2, then 4, and so on up to [`BUDGET`], then 1.
-//!    So of the futures that share a task (`join!`, `select!`, a timeout and what it limits) each gets
-//!    on, also beside one that spends the whole budget in every poll. (If it were always one, two that
-//!    ask once in each poll could take each other's turn for ever.)
-//! 3. If the waker is not ours, a refusal lets [`BUDGET`] others pass. Such a waker belongs to an executor inside the task
-//!    (`block_on`, `FuturesUnordered`), which polls again in the same poll of the task. It sees a `Pending` now and then, and
-//!    with that it decides itself when to stop.
+//! 1. Code that is no poll has no budget: destructors, the end of a runtime, wakers of other
+//!    libraries. What such code polls, it polls with an executor of its own or only once, and
+//!    neither comes back in a later tick.
+//! 2. A leaf that was refused lets the next ones pass: 2, then 4, and so on up to [`BUDGET`], then
+//!    1. So of the futures that share a task (`join!`, `select!`, a timeout and what it limits)
+//!    each gets on, also beside one that spends the whole budget in every poll. (If it were always
+//!    one, two that ask once in each poll could take each other's turn for ever.)
+//! 3. If the waker is not ours, a refusal lets [`BUDGET`] others pass. Such a waker belongs to an
+//!    executor inside the task (`block_on`, `FuturesUnordered`), which polls again in the same
+//!    poll of the task. It sees a `Pending` now and then, and with that it decides itself when to
+//!    stop.
 //!
-//! Next: [`event_loop`](crate::event_loop) counts the units of all polls to decide when to look at timers and sockets.
+//! Next: [`event_loop`](crate::event_loop) counts the units of all polls to decide when to look at
+//! timers and sockets.
 
 use std::cell::Cell;
 use std::task::{Context, Poll, Waker, ready};
@@ -24,8 +28,9 @@ use std::task::{Context, Poll, Waker, ready};
 use crate::local::{self, Local};
 use crate::waker;
 
-/// Units that one poll of a task may spend. A fairly arbitrary number: enough to make a tick of the loop (about 20 ns)
-/// vanish in a gather of ready children, and few enough that a poll with short steps takes microseconds.
+/// Units that one poll of a task may spend. A fairly arbitrary number: enough to make a tick of
+/// the loop (about 20 ns) vanish in a gather of ready children, and few enough that a poll with
+/// short steps takes microseconds.
 pub(crate) const BUDGET: u32 = 128;
 
 /// The budget of code that is no poll. It is not counted down to zero in practice.
@@ -89,8 +94,8 @@ impl Drop for BudgetBefore<'_> {
     }
 }
 
-/// A leaf calls this when it is about to be ready, and spends a unit when it is. If none is left, it is pending, and the
-/// task is polled again when the others had their turn.
+/// A leaf calls this when it is about to be ready, and spends a unit when it is. If none is left,
+/// it is pending, and the task is polled again when the others had their turn.
 #[inline]
 pub(crate) fn poll(cx: &Context<'_>) -> Poll<()> {
     local::with(|local| if local.budget.left() > 0 { Poll::Ready(()) } else { poll_spent(local, cx.waker()) })
@@ -117,8 +122,9 @@ fn is_foreign(local: &Local, waker: &Waker) -> bool {
     waker::id_of(waker).is_none_or(|id| !local.is_home_of(id))
 }
 
-/// A group is polled, by `parent`. In code that has no budget, and in an executor that goes on when it is spent, this poll gets one
-/// of its own, so that also an endless group ends its poll. The guard gives the one before back.
+/// A group is polled, by `parent`. In code that has no budget, and in an executor that goes on
+/// when it is spent, this poll gets one of its own, so that also an endless group ends its poll.
+/// The guard gives the one before back.
 #[inline]
 pub(crate) fn of_group<'a>(local: &'a Local, parent: &Waker) -> Option<BudgetBefore<'a>> {
     // Neither spent nor unlimited, in one comparison.
@@ -137,17 +143,20 @@ pub(crate) fn spend() {
     local::with(|local| local.budget.spend(1));
 }
 
-/// Spends a unit of the budget for something that is ready at once, such as a handle whose output is there. If
-/// none is left, it is pending, and the task is polled again when the others had their turn.
+/// Spends a unit of the budget for something that is ready at once, such as a handle whose output
+/// is there. If none is left, it is pending, and the task is polled again when the others had
+/// their turn.
 ///
-/// Every future that can be ready many times in a row without waiting should call this, or a loop over it starves all others.
+/// Every future that can be ready many times in a row without waiting should call this, or a loop
+/// over it starves all others.
 pub fn poll_budget(cx: &Context<'_>) -> Poll<()> {
     ready!(poll(cx));
     spend();
     Poll::Ready(())
 }
 
-/// Runs code that is no poll, such as the destructor of a child, without a budget: what it tries once is tried.
+/// Runs code that is no poll, such as the destructor of a child, without a budget: what it tries
+/// once is tried.
 #[inline]
 pub fn without_budget<R>(f: impl FnOnce() -> R) -> R {
     local::with(|local| {

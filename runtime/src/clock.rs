@@ -1,19 +1,21 @@
 //! What the time is: the system's, or in tests a virtual one.
 //!
-//! Reading the system's clock costs about as much as polling two children, so the loop reads it twice a round, before
-//! and after its look at the sockets, and keeps the reading. A kept reading is never ahead of the time, so whoever takes it for the
-//! time fires late, not early; and a new deadline is always counted from a fresh reading, so no sleep ends early.
+//! Reading the system's clock costs about as much as polling two children, so the loop reads it
+//! twice a round, before and after its look at the sockets, and keeps the reading. A kept reading
+//! is never ahead of the time, so whoever takes it for the time fires late, not early; and a new
+//! deadline is always counted from a fresh reading, so no sleep ends early.
 //!
-//! The virtual clock stands still while anything can run. When nothing can, the loop moves it to the next
-//! deadline. So a test of a day's timers takes a millisecond, and gives the same result each time.
+//! The virtual clock stands still while anything can run. When nothing can, the loop moves it to
+//! the next deadline. So a test of a day's timers takes a millisecond, and gives the same result
+//! each time.
 //!
 //! Next: [`wheel`](crate::wheel), where timers wait.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-/// The real clock counts in ticks of 2^18 ns, about a quarter of a millisecond: the reactor cannot sleep for less
-/// than a millisecond, and a power of two makes a tick a shift.
+/// The real clock counts in ticks of 2^18 ns, about a quarter of a millisecond: the reactor cannot
+/// sleep for less than a millisecond, and a power of two makes a tick a shift.
 const REAL_TICK_BITS: u32 = 18;
 
 /// The clock of one runtime.
@@ -67,7 +69,8 @@ impl Clock {
         self.read.get().unwrap_or_else(|| self.now())
     }
 
-    /// How long the runtime has been there at its last reading, in milliseconds. After 49 days it begins again at 0.
+    /// How long the runtime has been there at its last reading, in milliseconds. After 49 days it
+    /// begins again at 0.
     pub(crate) fn milliseconds(&self) -> u32 {
         let since =
             self.read.get().zip(self.start.get()).map(|(read, start)| read.saturating_duration_since(start));
@@ -85,7 +88,8 @@ impl Clock {
         self.nanoseconds_until(time).unwrap_or(u64::MAX) >> self.tick_bits()
     }
 
-    /// The first tick at which this deadline has passed. So far away that no tick counts it: `None`.
+    /// The first tick at which this deadline has passed. So far away that no tick counts it:
+    /// `None`.
     #[inline]
     pub(crate) fn tick_after(&self, deadline: Instant) -> Option<u64> {
         let bits = self.tick_bits();
@@ -103,8 +107,8 @@ impl Clock {
         Duration::from_nanos(nanoseconds.saturating_sub(self.nanoseconds_until(now).unwrap_or(u64::MAX)))
     }
 
-    /// Moves the virtual clock to this tick, if it is not there yet. (The wheel stands still while it has no timer, and its next
-    /// turn may then be over.)
+    /// Moves the virtual clock to this tick, if it is not there yet. (The wheel stands still while
+    /// it has no timer, and its next turn may then be over.)
     pub(crate) fn leap_to(&self, tick: u64) {
         debug_assert!(self.is_virtual.get());
         let there = self.start.get().and_then(|start| start.checked_add(Duration::from_nanos(tick)));

@@ -1,7 +1,7 @@
 //! Running a user's destructors and foreign wakers so that a panic in one stops there.
 //!
-//! Used where there is nobody to hand the panic to (the panic hook has reported it), and others must still have
-//! their turn: a batch of wakes, the tasks that are left when a runtime ends.
+//! Used where there is nobody to hand the panic to (the panic hook has reported it), and others
+//! must still have their turn: a batch of wakes, the tasks that are left when a runtime ends.
 //!
 //! Next: [`signal`](crate::signal), which stands on all of this.
 

@@ -1,8 +1,9 @@
-//! Ending the sleep of the loop without losing a wake: the protocol between threads that is our own.
+//! Ending the sleep of the loop without losing a wake: the protocol between threads that is our
+//! own.
 //!
-//! The loop sleeps in `mio::Poll::poll`. A thread that has pushed a wake must notify it (`mio::Waker`,
-//! a system call) if it sleeps or is about to. It must not do so otherwise: a system call for each
-//! wake is what makes remote wakes slow in other runtimes.
+//! The loop sleeps in `mio::Poll::poll`. A thread that has pushed a wake must notify it
+//! (`mio::Waker`, a system call) if it sleeps or is about to. It must not do so otherwise: a
+//! system call for each wake is what makes remote wakes slow in other runtimes.
 //!
 //! ```text
 //!   the loop                                     another thread
@@ -12,15 +13,15 @@
 //!   L4  parked = false
 //! ```
 //!
-//! L1, W2 and L4 are exchanges, so they come one after the other, and each sees what was done before
-//! the one that it follows.
+//! L1, W2 and L4 are exchanges, so they come one after the other, and each sees what was done
+//! before the one that it follows.
 //!
-//! * **No wake is lost.** If W2 comes before L1, then L2 sees the push. If it comes after, it finds
-//!   `true` and notifies, or an exchange in between has found it: that of another thread, which
-//!   notifies, or L4, and then the loop runs and is in the first case when it parks again.
-//! * **Few notifications.** Only the thread that finds `true` notifies, so there is at most one for
-//!   each time that the loop parks. One that comes late ends the next sleep at once, which costs one
-//!   tick.
+//! * **No wake is lost.** If W2 comes before L1, then L2 sees the push. If it comes after, it
+//!   finds `true` and notifies, or an exchange in between has found it: that of another thread,
+//!   which notifies, or L4, and then the loop runs and is in the first case when it parks again.
+//! * **Few notifications.** Only the thread that finds `true` notifies, so there is at most one
+//!   for each time that the loop parks. One that comes late ends the next sleep at once, which
+//!   costs one tick.
 //!
 //! [`Repeats`] keeps a thread that wakes the same child over and over from filling the queue while
 //! the loop does not get to it.
@@ -43,8 +44,8 @@ pub(crate) struct Doorbell {
 }
 
 impl Doorbell {
-    /// The loop is about to sleep; `is_empty` looks at the queue. If this returns `false`, there is
-    /// something in it, and the loop must not sleep.
+    /// The loop is about to sleep; `is_empty` looks at the queue. If this returns `false`, there
+    /// is something in it, and the loop must not sleep.
     pub(crate) fn park(&self, is_empty: impl FnOnce() -> bool) -> bool {
         self.parked.swap(true, Ordering::AcqRel); // L1
         let empty = is_empty(); // L2
@@ -64,18 +65,19 @@ impl Doorbell {
         self.parked.swap(false, Ordering::AcqRel) // W2
     }
 
-    /// As [`must_notify`](Doorbell::must_notify), after a push under the lock that the loop takes for
-    /// its L2. If that comes first, the lock shows L1 to this thread; so mostly one look is enough.
+    /// As [`must_notify`](Doorbell::must_notify), after a push under the lock that the loop takes
+    /// for its L2. If that comes first, the lock shows L1 to this thread; so mostly one look is
+    /// enough.
     pub(crate) fn must_notify_after_lock(&self) -> bool {
         self.parked.load(Ordering::Relaxed) && self.must_notify()
     }
 }
 
-/// The first wake since the loop last looked at the queue. It is in the queue, or on its way there,
-/// so another wake of the same child needs no place of its own.
+/// The first wake since the loop last looked at the queue. It is in the queue, or on its way
+/// there, so another wake of the same child needs no place of its own.
 ///
-/// The loop counts what is in the queue, then [forgets](Repeats::forget) the first wake, then takes
-/// what it has counted. So it never takes a wake that is still known here. All writes are
+/// The loop counts what is in the queue, then [forgets](Repeats::forget) the first wake, then
+/// takes what it has counted. So it never takes a wake that is still known here. All writes are
 /// exchanges, so what a thread did before its repeated wake is seen by the loop that forgets.
 #[derive(Default)]
 pub(crate) struct Repeats {

@@ -11,26 +11,30 @@
 //!   └── 5 timers that are due
 //! ```
 //!
-//! The clock is read before step 4, to know how long to sleep, and after it. Timers come last, so that those that end a sleep
-//! are fired by the reading that follows it: the other way round each sleep of a task would take a second look at the
-//! sockets, which is a system call.
+//! The clock is read before step 4, to know how long to sleep, and after it. Timers come last, so
+//! that those that end a sleep are fired by the reading that follows it: the other way round each
+//! sleep of a task would take a second look at the sockets, which is a system call.
 //!
-//! In a round with events, step 1 comes after every [`SLICE`] of step 2, and not only after all of it; but not for a main future that woke itself, which
-//! waits for the others as a task does.
+//! In a round with events, step 1 comes after every [`SLICE`] of step 2, and not only after all of
+//! it; but not for a main future that woke itself, which waits for the others as a task does.
 //!
 //! It is fair, because
 //!
-//! 1. a turn has no more tasks than were ready when it began: one that wakes itself waits for the others, and so does a main future;
-//! 2. one poll does at most [`BUDGET`] units of work, a unit being the poll of a gather's child or anything else that is
-//!    ready at once ([`budget`](crate::budget)): what has more to do comes back the next turn (an executor inside a task
-//!    is not bound by that: it polls until it stops by itself);
-//! 3. after [`ROUND`] units of work steps 3 to 5 come round, however much is ready, also in the middle of a turn;
-//! 4. step 3 takes no more than the mailbox held when it began, and at most [`MOST_REMOTE`] wakes and messages; step 4
-//!    takes one batch of events.
+//! 1. a turn has no more tasks than were ready when it began: one that wakes itself waits for the
+//!    others, and so does a main future;
+//! 2. one poll does at most [`BUDGET`] units of work, a unit being the poll of a gather's child or
+//!    anything else that is ready at once ([`budget`](crate::budget)): what has more to do comes
+//!    back the next turn (an executor inside a task is not bound by that: it polls until it stops
+//!    by itself);
+//! 3. after [`ROUND`] units of work steps 3 to 5 come round, however much is ready, also in the
+//!    middle of a turn;
+//! 4. step 3 takes no more than the mailbox held when it began, and at most [`MOST_REMOTE`] wakes
+//!    and messages; step 4 takes one batch of events.
 //!
-//! So between two looks at the timers and sockets there are at most [`ROUND`] units of work, what the last poll before
-//! them and the main future's next one do (one [`BUDGET`] each), and one batch from other threads. A remote wake is a
-//! unit of work, too, and spinning before a sleep is [`SPIN`].
+//! So between two looks at the timers and sockets there are at most [`ROUND`] units of work, what
+//! the last poll before them and the main future's next one do (one [`BUDGET`] each), and one
+//! batch from other threads. A remote wake is a unit of work, too, and spinning before a sleep is
+//! [`SPIN`].
 //!
 //! Next: [`runtime`](crate::runtime), how it is started and ended.
 
@@ -47,22 +51,25 @@ use crate::reactor::Reactor;
 use crate::stall::GRACE;
 use crate::waker;
 
-/// Units of work between two looks at timers and sockets, while work is left. A look costs a system call, about
-/// as much as thirty polls of a child that does nothing; so it is to be rare beside them, and often beside polls
-/// that do something (a thousand of a microsecond are a millisecond, which is what timers are accurate to).
+/// Units of work between two looks at timers and sockets, while work is left. A look costs a
+/// system call, about as much as thirty polls of a child that does nothing; so it is to be rare
+/// beside them, and often beside polls that do something (a thousand of a microsecond are a
+/// millisecond, which is what timers are accurate to).
 const ROUND: u32 = 1024;
 
-/// Units of work of tasks for which a woken main future waits, if sockets have events. Few, because what tasks read takes memory until the main future
-/// has it: an HTTP client with 64 connections takes 2.4 MB, and 2.7 if each turn is done to its end.
+/// Units of work of tasks for which a woken main future waits, if sockets have events. Few,
+/// because what tasks read takes memory until the main future has it: an HTTP client with 64
+/// connections takes 2.4 MB, and 2.7 if each turn is done to its end.
 const SLICE: u32 = 32;
 
-/// Units of work that spinning before a sleep counts as. Counted as nothing, a thread that wakes the loop every few
-/// microseconds would keep it from its timers.
+/// Units of work that spinning before a sleep counts as. Counted as nothing, a thread that wakes
+/// the loop every few microseconds would keep it from its timers.
 const SPIN: u32 = 8;
 
-/// Wakes and messages from other threads that are taken in one round. Many, so that wakes that came together lead to one
-/// poll. But not all, because a thread that posts faster than the loop takes would make each batch a multiple of the one
-/// before. This many take about ten milliseconds.
+/// Wakes and messages from other threads that are taken in one round. Many, so that wakes that
+/// came together lead to one poll. But not all, because a thread that posts faster than the loop
+/// takes would make each batch a multiple of the one before. This many take about ten
+/// milliseconds.
 const MOST_REMOTE: usize = 1 << 20;
 
 /// The loop of one runtime.
@@ -131,8 +138,9 @@ impl EventLoop {
         let next_stall = local.look_for_stalled();
         let has_looked = local.clock.is_virtual() && !local.has_ready();
         if has_looked {
-            // What a socket has already is not to be leapt over. (Before it parks: this may take a notification away.) Twice,
-            // because mio's selector for poll(2) spends one look on what was registered since the last.
+            // What a socket has already is not to be leapt over. (Before it parks: this may take a
+            // notification away.) Twice, because mio's selector for poll(2) spends one look on
+            // what was registered since the last.
             for _ in 0..2 {
                 self.reactor.wait_for_events(local, Some(Duration::ZERO));
             }
@@ -158,8 +166,9 @@ impl EventLoop {
         }
     }
 
-    /// Until the next timer, or the next look for stalled gathers. With a virtual clock: not at all, unless a thread of the
-    /// pool is at work; if nothing else can run, the clock leaps there instead.
+    /// Until the next timer, or the next look for stalled gathers. With a virtual clock: not at
+    /// all, unless a thread of the pool is at work; if nothing else can run, the clock leaps there
+    /// instead.
     fn time_to_sleep(&self, local: &Local, now: Instant, next_stall: Option<Duration>) -> Option<Duration> {
         let next = local.timers.borrow().next_turn();
         if !local.clock.is_virtual() {
@@ -190,10 +199,12 @@ fn fire_due(local: &Local) {
     }
     let tick = local.clock.tick_at(local.clock.last());
     let mut foreign = Vec::new();
-    // What is ours is marked while the timers are borrowed: that runs no user's code. The rest waits.
+    // What is ours is marked while the timers are borrowed: that runs no user's code. The rest
+    // waits.
     local.timers.borrow_mut().turn(tick, |waker| {
         local.counters.timers_fired.add(1);
-        // With tracing a wake is told to a subscriber, which is a user's code: it has to wait, too.
+        // With tracing a wake is told to a subscriber, which is a user's code: it has to wait,
+        // too.
         foreign.extend(if cfg!(feature = "tracing") { Some(waker) } else { local.mark_waker(waker) });
     });
     foreign.into_iter().for_each(|waker| local.wake_waker_contained(waker));

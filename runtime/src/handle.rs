@@ -22,7 +22,8 @@ use crate::metrics::Metrics;
 use crate::oneshot::{Receiver, Sender, oneshot};
 use crate::task::{Canceller, TaskError, spawn_from};
 
-/// A runtime, to be reached from any thread. It is a number: cloning it is free, and it keeps nothing alive.
+/// A runtime, to be reached from any thread. It is a number: cloning it is free, and it keeps
+/// nothing alive.
 ///
 /// ```
 /// use gather_runtime::Handle;
@@ -60,11 +61,12 @@ impl Handle {
         Handle { runtime }
     }
 
-    /// Starts a task on that runtime, from any thread. The closure is sent over and makes the future there, so the
-    /// future need not be `Send`; the output comes back and must be. If the closure panics, the task gives that panic.
+    /// Starts a task on that runtime, from any thread. The closure is sent over and makes the
+    /// future there, so the future need not be `Send`; the output comes back and must be. If the
+    /// closure panics, the task gives that panic.
     ///
-    /// If the runtime is gone, ends first, or has as many tasks as it may, the closure or the future is dropped and the
-    /// task gives [`TaskError::is_cancelled`].
+    /// If the runtime is gone, ends first, or has as many tasks as it may, the closure or the
+    /// future is dropped and the task gives [`TaskError::is_cancelled`].
     #[track_caller]
     pub fn spawn<F, M>(&self, make: M) -> RemoteTask<F::Output>
     where
@@ -84,7 +86,8 @@ impl Handle {
                 Ok(future) => future,
                 Err(payload) => return sender.send(Err(TaskError::panic(payload))),
             };
-            // If there is no room for it, it is dropped, and with it the sender, which tells the receiver.
+            // If there is no room for it, it is dropped, and with it the sender, which tells the
+            // receiver.
             let Ok(task) = spawn_from(Forward { future: Some(future), sender }, spawned_at) else { return };
             let mut link = there.lock();
             if matches!(*link, Link::Sent) {
@@ -105,8 +108,9 @@ impl Handle {
             .unwrap_or_default()
     }
 
-    /// What the runtime is doing: see [`dump()`](crate::dump()). From another thread it waits until the loop there comes round,
-    /// for a second at most; the [`status`](Dump::status) says whether it did.
+    /// What the runtime is doing: see [`dump()`](crate::dump()). From another thread it waits
+    /// until the loop there comes round, for a second at most; the [`status`](Dump::status) says
+    /// whether it did.
     ///
     /// ```
     /// use gather_runtime::{Handle, sleep};
@@ -163,8 +167,8 @@ enum Link {
 }
 
 pin_project! {
-    /// A future on its own runtime, whose output goes to another thread. A panic goes there too; and if it is
-    /// dropped before it is done, its sender tells that it was cancelled.
+    /// A future on its own runtime, whose output goes to another thread. A panic goes there too;
+    /// and if it is dropped before it is done, its sender tells that it was cancelled.
     struct Forward<F: Future> {
         #[pin]
         future: Option<F>,
@@ -183,7 +187,8 @@ impl<F: Future> Future for Forward<F> {
             Ok(Poll::Ready(output)) => Ok(output),
             Err(payload) => Err(TaskError::panic(payload)),
         };
-        // The future goes before its output, as in every task, and a panic in its destructor counts.
+        // The future goes before its output, as in every task, and a panic in its destructor
+        // counts.
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| without_budget(|| this.future.set(None)))) {
             let before = std::mem::replace(&mut output, Err(TaskError::panic(payload)));
             contain(|| drop(before));
@@ -195,10 +200,11 @@ impl<F: Future> Future for Forward<F> {
     }
 }
 
-/// A task on another thread's runtime, and a future of its output that may be awaited anywhere, on any runtime.
+/// A task on another thread's runtime, and a future of its output that may be awaited anywhere, on
+/// any runtime.
 ///
-/// Dropping it cancels the task, as with [`Task`](crate::Task); the task's future is then dropped on its own
-/// thread when the loop there gets to it.
+/// Dropping it cancels the task, as with [`Task`](crate::Task); the task's future is then dropped
+/// on its own thread when the loop there gets to it.
 #[must_use = "dropping a `RemoteTask` cancels it, and so does `let _ =`: await it, keep it, or `.detach()` it"]
 pub struct RemoteTask<T> {
     receiver: Receiver<T>,

@@ -7,10 +7,10 @@
 //!             63   62 … 53  52 … 32  31 …         … 8  7 …       … 0
 //! ```
 //!
-//! A generation makes late wakes rare: a waker that outlives its task meets a new task in the same row with
-//! another generation, and is ignored. Generations are few bits and come round again, and then a late wake is
-//! one spurious poll, which the contract of `Future` allows. (Handles are stricter: they carry a serial number
-//! that is never used twice.)
+//! A generation makes late wakes rare: a waker that outlives its task meets a new task in the same
+//! row with another generation, and is ignored. Generations are few bits and come round again, and
+//! then a late wake is one spurious poll, which the contract of `Future` allows. (Handles are
+//! stricter: they carry a serial number that is never used twice.)
 //!
 //! An id has 64 bits on every machine, so the limits are the same everywhere (the
 //! [crate's docs](crate#limits) list them). A waker holds one word of the machine. Where that has
@@ -42,7 +42,8 @@ const WIDE: Widths = Widths { word: 64, runtime: 10, task: 28, group: 21, child:
 ///
 /// These are no limits: the waker of an id that does not fit allocates. So generations come first:
 /// a child's keeps its 8 bits, and a task's has 13. The rest is enough for what such machines run:
-/// a runtime for each core, a task and a gather for each of 2,000 connections, 128 children in each.
+/// a runtime for each core, a task and a gather for each of 2,000 connections, 128 children in
+/// each.
 const NARROW: Widths = Widths { word: 32, runtime: 5, task: 13, group: 11, child: 7, child_generation: 8 };
 
 /// Whether a word of this machine holds every id.
@@ -178,7 +179,8 @@ impl Id {
     }
 }
 
-/// The lowest bits of a child's id: its number and its generation, that is, which child of its group it is.
+/// The lowest bits of a child's id: its number and its generation, that is, which child of its
+/// group it is.
 #[inline]
 pub(crate) const fn seat(number: u32, generation: u8) -> u32 {
     let low = WIDE.child_generation;

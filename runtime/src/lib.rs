@@ -1,6 +1,7 @@
 //! A single-threaded async runtime in which a waker is an id.
 //!
-//! It is the runtime beneath [`gather`](https://docs.rs/gather); use that crate, which re-exports this one.
+//! It is the runtime beneath [`gather`](https://docs.rs/gather); use that crate, which re-exports
+//! this one.
 //!
 //! ```
 //! use gather_runtime::{run, sleep, spawn};
@@ -16,11 +17,12 @@
 //!
 //! # The one idea
 //!
-//! Everything that waits is a row in a table that its thread owns, and what leaves the table is a number. A task
-//! is a row; a group of children (a gather) is a row. A waker is 64 bits that say which runtime, which row, which
-//! child: it is never dereferenced, cloning and dropping it does nothing, and waking looks the number up. So a
-//! wake at home costs a few loads and stores, a late wake finds nobody, nothing can dangle, and everything that
-//! users hold is `Send` if its contents are.
+//! Everything that waits is a row in a table that its thread owns, and what leaves the table is a
+//! number. A task is a row; a group of children (a gather) is a row. A waker is 64 bits that say
+//! which runtime, which row, which child: it is never dereferenced, cloning and dropping it does
+//! nothing, and waking looks the number up. So a wake at home costs a few loads and stores, a late
+//! wake finds nobody, nothing can dangle, and everything that users hold is `Send` if its contents
+//! are.
 //!
 //! # Implementation: the reading order
 //!
@@ -52,9 +54,9 @@
 //! (Scopes, streams and waits count as gathers.) Reaching a limit is an error or a panic that says
 //! so, never a wrong wake.
 //!
-//! On machines with 32-bit pointers a waker has only 32 bits. Beyond 15 runtimes, 8,191 tasks, 2,048
-//! gathers or 128 children, a waker is a small allocation that holds the number. It is slower, and
-//! does the same.
+//! On machines with 32-bit pointers a waker has only 32 bits. Beyond 15 runtimes, 8,191 tasks,
+//! 2,048 gathers or 128 children, a waker is a small allocation that holds the number. It is
+//! slower, and does the same.
 //!
 //! # Features
 //!

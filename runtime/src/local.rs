@@ -1,14 +1,17 @@
 //! What a thread's runtime owns: its tables, in a thread-local.
 //!
-//! A thread runs one runtime at a time, so its tables can be found without a pointer to them: that is how a
-//! number is enough for a waker. A [`Runtime`](crate::Runtime) that is not running keeps its tables itself;
-//! [`enter`] exchanges them for those of the thread, and the guard exchanges them back.
+//! A thread runs one runtime at a time, so its tables can be found without a pointer to them: that
+//! is how a number is enough for a waker. A [`Runtime`](crate::Runtime) that is not running keeps
+//! its tables itself; [`enter`] exchanges them for those of the thread, and the guard exchanges
+//! them back.
 //!
-//! The thread-local has no destructor: a thread that runs nothing has empty tables, so there is nothing to destroy,
-//! and an access needs no check whether it was destroyed (which was a tenth of the cost of a wake).
+//! The thread-local has no destructor: a thread that runs nothing has empty tables, so there is
+//! nothing to destroy, and an access needs no check whether it was destroyed (which was a tenth of
+//! the cost of a wake).
 //!
-//! Rule: no user's code (a poll, a drop, a clone or wake of a foreign waker, an iterator, the payload of a panic)
-//! runs while one of these cells is borrowed. Take it out, end the borrow, then run it.
+//! Rule: no user's code (a poll, a drop, a clone or wake of a foreign waker, an iterator, the
+//! payload of a panic) runs while one of these cells is borrowed. Take it out, end the borrow,
+//! then run it.
 //!
 //! Next: [`agenda`](crate::agenda), what the loop has to do beside the tasks.
 
@@ -134,7 +137,8 @@ impl Local {
         self.id.get().number() == id.runtime()
     }
 
-    /// Begins a new main future: wakers of earlier ones are forgotten. Returns the id of its waker.
+    /// Begins a new main future: wakers of earlier ones are forgotten. Returns the id of its
+    /// waker.
     pub(crate) fn begin_main(&self) -> Id {
         let generation = self.main_generation.get().wrapping_add(1);
         self.main_generation.set(generation);
@@ -152,7 +156,8 @@ impl Local {
         }
     }
 
-    /// Whether the main future or a task is to be polled, or somebody to be woken for that. (That turns are shuffled is no work.)
+    /// Whether the main future or a task is to be polled, or somebody to be woken for that. (That
+    /// turns are shuffled is no work.)
     #[inline]
     pub(crate) fn has_ready(&self) -> bool {
         self.agenda.has(Item::PollMain)
@@ -217,7 +222,8 @@ impl Local {
         for waker in deferred.drain(..) {
             self.wake_waker_contained(waker);
         }
-        // Keeps the memory for the next turn, unless a foreign waker has deferred another meanwhile.
+        // Keeps the memory for the next turn, unless a foreign waker has deferred another
+        // meanwhile.
         let mut place = self.deferred.borrow_mut();
         if place.is_empty() {
             *place = deferred;

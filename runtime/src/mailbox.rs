@@ -3,10 +3,11 @@
 //! A mailbox has two parts:
 //!
 //! * **wakes**: ids, in a list behind a lock that no wake waits for. Where another thread has it
-//!   just then, or the list is full, the wake goes to a queue that takes no lock and has no bound: a
-//!   wake that blocked or was dropped would be worse than the 16 bytes that each takes until the loop
-//!   comes to it. With the queue alone, where two threads take its cache lines from each other with
-//!   every wake, a thread that wakes 1,000 tasks needs more than twice the time for each.
+//!   just then, or the list is full, the wake goes to a queue that takes no lock and has no bound:
+//!   a wake that blocked or was dropped would be worse than the 16 bytes that each takes until the
+//!   loop comes to it. With the queue alone, where two threads take its cache lines from each
+//!   other with every wake, a thread that wakes 1,000 tasks needs more than twice the time for
+//!   each.
 //! * **messages**: closures that run on the runtime's thread, behind a small lock, because their
 //!   senders have to know when the runtime is gone. Each has an id among the wakes that names
 //!   nobody, so messages and wakes stay in order.
@@ -36,8 +37,8 @@ use crate::id::{FITS_A_WORD, Id, MAX_RUNTIMES};
 use crate::local::{self, Local};
 use crate::metrics::Metrics;
 
-/// Which runtime: in the lower half the number of its mailbox, which its wakers carry; in the upper
-/// half which of the runtimes that had this mailbox. One word, because lookups compare it.
+/// Which runtime: in the lower half the number of its mailbox, which its wakers carry; in the
+/// upper half which of the runtimes that had this mailbox. One word, because lookups compare it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct RuntimeId(u64);
 
@@ -249,8 +250,8 @@ impl Receiver {
 
     /// Looks at the queue for about five microseconds. Returns whether something has come.
     ///
-    /// A thread that waits for its answer before it wakes again needs 5 µs for a round trip, and 10
-    /// if the loop sleeps each time.
+    /// A thread that waits for its answer before it wakes again needs 5 µs for a round trip, and
+    /// 10 if the loop sleeps each time.
     pub(crate) fn spin(&self) -> bool {
         (0..LOOKS).any(|_| {
             (0..PAUSES).for_each(|_| hint::spin_loop());

@@ -1,7 +1,7 @@
 //! What the loop counts.
 //!
-//! The counters are plain cells of the runtime's thread. The loop publishes a copy whenever it looks at the
-//! reactor, so that other threads can read them without slowing a single poll.
+//! The counters are plain cells of the runtime's thread. The loop publishes a copy whenever it
+//! looks at the reactor, so that other threads can read them without slowing a single poll.
 //!
 //! Next: [`contain`](crate::contain), where panics stop.
 
@@ -11,9 +11,9 @@ use std::time::Duration;
 /// A copy of a runtime's counters, from [`Runtime::metrics`](crate::Runtime::metrics) or
 /// [`Handle::metrics`](crate::Handle::metrics).
 ///
-/// Read on the runtime's own thread it is exact. Read from elsewhere it is what the loop last published, which
-/// it does each time that it looks at the reactor: before it sleeps, and at least once in every thousand or so
-/// polls.
+/// Read on the runtime's own thread it is exact. Read from elsewhere it is what the loop last
+/// published, which it does each time that it looks at the reactor: before it sleeps, and at least
+/// once in every thousand or so polls.
 ///
 /// ```
 /// let runtime = gather_runtime::Runtime::new()?;
@@ -64,8 +64,8 @@ impl Metrics {
         self.blocking_threads
     }
 
-    /// Polls of the main future and of tasks. (A gather polls its children inside its own poll; those are not
-    /// counted here.)
+    /// Polls of the main future and of tasks. (A gather polls its children inside its own poll;
+    /// those are not counted here.)
     pub fn polls(&self) -> u64 {
         self.polls
     }
@@ -95,9 +95,10 @@ impl Metrics {
         self.timers_fired
     }
 
-    /// The longest time that polls kept the loop from looking at timers and sockets. Exactly the longest poll
-    /// where one poll is long enough to matter (the loop looks at the clock between two looks at the reactor,
-    /// not around each poll, because reading the clock costs more than a short poll does).
+    /// The longest time that polls kept the loop from looking at timers and sockets. Exactly the
+    /// longest poll where one poll is long enough to matter (the loop looks at the clock between
+    /// two looks at the reactor, not around each poll, because reading the clock costs more than a
+    /// short poll does).
     pub fn longest_poll(&self) -> Duration {
         self.longest_poll
     }

@@ -4,8 +4,8 @@
 //! A table keeps its rows for later use, so after a spike most of them are free for good. It notes
 //! each row that it gives out, and only the block of rows around it is kept. A walk looks at those
 //! blocks and forgets the empty ones. So it costs time for the rows in use and for those that were
-//! given out since the last walk; a row that is given back costs nothing here. (Of the rest, a walk
-//! looks at one bit for a block, 64 at a time.)
+//! given out since the last walk; a row that is given back costs nothing here. (Of the rest, a
+//! walk looks at one bit for a block, 64 at a time.)
 //!
 //! Next: [`task`](crate::task), the table that is walked most.
 

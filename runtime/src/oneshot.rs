@@ -1,4 +1,5 @@
-//! One output, from one thread to a future on another: what a blocking task and a remote task wait for.
+//! One output, from one thread to a future on another: what a blocking task and a remote task wait
+//! for.
 //!
 //! Next: [`blocking`](crate::blocking), threads for what blocks.
 

@@ -1,11 +1,13 @@
 //! The reactor: sockets that wait for the system, on `mio`.
 //!
-//! Each socket is registered once, for both directions and edge-triggered, and has a row here. What the row
-//! shares with the socket is its [`Readiness`]: which directions may be tried, and whom to wake. So a socket can
-//! be polled and dropped on any thread, while only the runtime's thread asks the system for events.
+//! Each socket is registered once, for both directions and edge-triggered, and has a row here.
+//! What the row shares with the socket is its [`Readiness`]: which directions may be tried, and
+//! whom to wake. So a socket can be polled and dropped on any thread, while only the runtime's
+//! thread asks the system for events.
 //!
-//! Rows are used again, and a batch of events may name a row whose socket was closed while the batch was being
-//! handled. The token carries a generation, and an event of another generation is ignored.
+//! Rows are used again, and a batch of events may name a row whose socket was closed while the
+//! batch was being handled. The token carries a generation, and an event of another generation is
+//! ignored.
 //!
 //! Next: [`readiness`](crate::readiness), what it and a socket share.
 
@@ -30,8 +32,8 @@ const ROW_BITS: u32 = usize::BITS - GENERATION_BITS;
 /// The row that no socket has, because [`BELL`] names it. Memory ends before the rows do.
 const NO_ROW: usize = (1 << ROW_BITS) - 1;
 
-/// What `mio::Poll` may be asked to sleep at most. It takes any duration today; an hour is nothing to a loop
-/// that then just goes round, and far from every overflow.
+/// What `mio::Poll` may be asked to sleep at most. It takes any duration today; an hour is nothing
+/// to a loop that then just goes round, and far from every overflow.
 const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 
 /// The most events in one batch. Larger batches would not be cheaper, and beyond some number their
@@ -126,8 +128,8 @@ impl Reactor {
         !self.events.is_empty()
     }
 
-    /// Waits for events, a wake from another thread, or the end of `timeout` (`None`: for as long as it takes),
-    /// and wakes who waited for those events. A signal may end the wait early.
+    /// Waits for events, a wake from another thread, or the end of `timeout` (`None`: for as long
+    /// as it takes), and wakes who waited for those events. A signal may end the wait early.
     pub(crate) fn wait_for_events(&mut self, local: &Local, timeout: Option<Duration>) {
         let timeout = timeout.map(|timeout| timeout.min(LONGEST_SLEEP));
         let result = self.poll.poll(&mut self.events, timeout);

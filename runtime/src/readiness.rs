@@ -2,25 +2,28 @@
 //!
 //! # Readiness
 //!
-//! With edge-triggered events the system reports once that a direction is ready. From then on the direction may be
-//! tried until the system answers `WouldBlock`, which clears readiness until the next event. A short transfer
-//! may clear it, too, and saves the system call that would fail: on Linux a read that does not fill its
-//! buffer has emptied the socket, and new data makes a new event (epoll(7)). Not so after the peer has closed, because
-//! that event was the last; and not while a byte in the stream is urgent, because a read stops in front of it.
+//! With edge-triggered events the system reports once that a direction is ready. From then on the
+//! direction may be tried until the system answers `WouldBlock`, which clears readiness until the
+//! next event. A short transfer may clear it, too, and saves the system call that would fail: on
+//! Linux a read that does not fill its buffer has emptied the socket, and new data makes a new
+//! event (epoll(7)). Not so after the peer has closed, because that event was the last; and not
+//! while a byte in the stream is urgent, because a read stops in front of it.
 //!
 //! # Waiting
 //!
-//! Each call of an async method waits with a key of its own, and an event wakes all of them: those that find nothing left
-//! wait again. (Waking only one would need the wake to be passed on when that one is dropped.) The poll
-//! functions share one key, so for them the last waker wins, as the contract of `poll` says. The call that has waited
-//! longest is woken first, so calls that wait for the same socket take turns.
+//! Each call of an async method waits with a key of its own, and an event wakes all of them: those
+//! that find nothing left wait again. (Waking only one would need the wake to be passed on when
+//! that one is dropped.) The poll functions share one key, so for them the last waker wins, as the
+//! contract of `poll` says. The call that has waited longest is woken first, so calls that wait
+//! for the same socket take turns.
 //!
 //! # Threads
 //!
-//! A socket may be used on any thread, while events come on the runtime's. Waiters stand behind a lock. An event sets
-//! readiness and takes the waiters under one hold of it, and a call looks at readiness once more under the lock before it
-//! adds its waker: so no event falls between the two. Readiness itself is one atomic word for each direction, because most
-//! calls find it set and need no lock. It counts the events, so that a try clears only the readiness that it saw.
+//! A socket may be used on any thread, while events come on the runtime's. Waiters stand behind a
+//! lock. An event sets readiness and takes the waiters under one hold of it, and a call looks at
+//! readiness once more under the lock before it adds its waker: so no event falls between the two.
+//! Readiness itself is one atomic word for each direction, because most calls find it set and need
+//! no lock. It counts the events, so that a try clears only the readiness that it saw.
 //!
 //! Next: [`waiters`](crate::waiters).
 

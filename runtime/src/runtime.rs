@@ -20,15 +20,17 @@ use crate::metrics::Metrics;
 use crate::reactor::Reactor;
 use crate::stall::StallWarning;
 
-/// Runs a future to its end on a new runtime, on this thread, and returns its output: `asyncio.run`.
+/// Runs a future to its end on a new runtime, on this thread, and returns its output:
+/// `asyncio.run`.
 ///
-/// A future that nobody wakes makes it wait for ever. Tasks that are left when it is ready are dropped before it returns (their
-/// destructors still have the runtime around them); await those that matter.
+/// A future that nobody wakes makes it wait for ever. Tasks that are left when it is ready are
+/// dropped before it returns (their destructors still have the runtime around them); await those
+/// that matter.
 ///
 /// # Panics
 ///
-/// If the future panics, with that panic; inside another run on the same thread; and if the system has no
-/// descriptors left for a new runtime ([`Runtime::new`] gives an error instead).
+/// If the future panics, with that panic; inside another run on the same thread; and if the system
+/// has no descriptors left for a new runtime ([`Runtime::new`] gives an error instead).
 ///
 /// ```
 /// assert_eq!(gather_runtime::run(async { 6 * 7 }), 42);
@@ -52,10 +54,11 @@ fn refuse_nesting(what: &str) {
     );
 }
 
-/// A runtime that is kept: it can run one future after another, and its tasks go on from one to the next.
+/// A runtime that is kept: it can run one future after another, and its tasks go on from one to
+/// the next.
 ///
-/// It stays on its thread. Dropping it drops its tasks, ends its idle threads, and wakes what waits for its
-/// sockets elsewhere, with an error.
+/// It stays on its thread. Dropping it drops its tasks, ends its idle threads, and wakes what
+/// waits for its sockets elsewhere, with an error.
 ///
 /// ```
 /// let runtime = gather_runtime::Runtime::new()?;
@@ -76,7 +79,8 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// If the system has no descriptors left (it needs three), or the process has as many runtimes as it can.
+    /// If the system has no descriptors left (it needs three), or the process has as many runtimes
+    /// as it can.
     pub fn new() -> io::Result<Runtime> {
         Builder::new().build()
     }
@@ -126,11 +130,12 @@ impl Drop for Runtime {
 }
 
 impl Runtime {
-    /// Ends everything. Destructors that run may spawn, wake, cancel and panic; what they spawn is dropped, too, with
-    /// the runtime still around it.
+    /// Ends everything. Destructors that run may spawn, wake, cancel and panic; what they spawn is
+    /// dropped, too, with the runtime still around it.
     fn end(&self, local: &Local) {
         local.drop_tasks();
-        // From here on nothing comes from other threads. Messages that are left are dropped, and not run.
+        // From here on nothing comes from other threads. Messages that are left are dropped, and
+        // not run.
         let messages = self.event_loop.borrow().receiver.close();
         messages.into_iter().for_each(|message| contain(|| drop(message)));
         let jobs = local.pool.borrow().as_ref().map(|pool| pool.close());
@@ -191,8 +196,9 @@ impl Builder {
     }
 
     /// How many tasks there may be at once; then [`spawn`](crate::spawn) panics and
-    /// [`try_spawn`](crate::try_spawn) gives the future back. A task counts until its output is taken or its
-    /// handle dropped. Default: the most that there can be (see [limits](crate#limits)).
+    /// [`try_spawn`](crate::try_spawn) gives the future back. A task counts until its output is
+    /// taken or its handle dropped. Default: the most that there can be (see
+    /// [limits](crate#limits)).
     pub fn max_tasks(mut self, tasks: usize) -> Builder {
         self.max_tasks = tasks;
         self
@@ -200,8 +206,8 @@ impl Builder {
 
     /// How many threads the blocking pool may have; 0 is taken for 1. Default: 64.
     ///
-    /// Name look-ups have threads of their own, at most as many again, so they never wait for jobs of
-    /// [`spawn_blocking`](crate::spawn_blocking). All threads are started when they are needed.
+    /// Name look-ups have threads of their own, at most as many again, so they never wait for jobs
+    /// of [`spawn_blocking`](crate::spawn_blocking). All threads are started when they are needed.
     pub fn max_blocking_threads(mut self, threads: usize) -> Builder {
         self.max_blocking_threads = threads;
         self
@@ -215,13 +221,15 @@ impl Builder {
         self
     }
 
-    /// Runs on a clock that stands still while anything can run, and then leaps to the next deadline: for tests of
-    /// code that waits. While a thread of the blocking pool is at work it does not leap. It knows nothing of what
-    /// goes on outside, so a timeout around a real socket may be over before the peer had a chance.
+    /// Runs on a clock that stands still while anything can run, and then leaps to the next
+    /// deadline: for tests of code that waits. While a thread of the blocking pool is at work it
+    /// does not leap. It knows nothing of what goes on outside, so a timeout around a real socket
+    /// may be over before the peer had a chance.
     ///
-    /// When nothing can ever run again, a run panics with "all tasks are asleep" and a [`dump`](crate::dump()) instead of
-    /// waiting for ever: when nothing is ready, no timer is set, no socket is open, no thread of the pool is at work, and no
-    /// other thread wakes anything for a second of real time.
+    /// When nothing can ever run again, a run panics with "all tasks are asleep" and a
+    /// [`dump`](crate::dump()) instead of waiting for ever: when nothing is ready, no timer is
+    /// set, no socket is open, no thread of the pool is at work, and no other thread wakes
+    /// anything for a second of real time.
     ///
     /// ```
     /// use gather_runtime::{Builder, now, sleep};
@@ -241,11 +249,12 @@ impl Builder {
         self
     }
 
-    /// How late timers may fire so that several of them share one wake of the processor. Default: zero.
+    /// How late timers may fire so that several of them share one wake of the processor. Default:
+    /// zero.
     ///
-    /// A timer never fires early, and it fires on time if the loop runs at that moment anyway. For a
-    /// device on a battery with many timers: a thousand intervals of a second in different phases
-    /// wake it a thousand times a second, and ten times with a slack of 100 ms.
+    /// A timer never fires early, and it fires on time if the loop runs at that moment anyway. For
+    /// a device on a battery with many timers: a thousand intervals of a second in different
+    /// phases wake it a thousand times a second, and ten times with a slack of 100 ms.
     ///
     /// ```
     /// use gather_runtime::{Builder, now, sleep};
@@ -268,19 +277,22 @@ impl Builder {
         self
     }
 
-    /// Polls the tasks of each turn in a random order that the seed decides: for tests that look for code that
-    /// depends on the order. The same seed gives the same order.
+    /// Polls the tasks of each turn in a random order that the seed decides: for tests that look
+    /// for code that depends on the order. The same seed gives the same order.
     pub fn shuffle(mut self, seed: u64) -> Builder {
         self.shuffle = Some(seed);
         self
     }
 
-    /// Warns, once for each, of gathers (and scopes, streams and so on) that hold children which were woken `after` ago and which
-    /// nobody has polled since: with a message and a [`dump`](crate::dump()) on the standard error. Either a poll took
-    /// that long, or somebody holds the gather without awaiting it (as `select!` over `&mut gather` does while its handler
-    /// runs), and then a child may hold the lock that the handler waits for, for ever. Default: no warning.
+    /// Warns, once for each, of gathers (and scopes, streams and so on) that hold children which
+    /// were woken `after` ago and which nobody has polled since: with a message and a
+    /// [`dump`](crate::dump()) on the standard error. Either a poll took that long, or somebody
+    /// holds the gather without awaiting it (as `select!` over `&mut gather` does while its
+    /// handler runs), and then a child may hold the lock that the handler waits for, for ever.
+    /// Default: no warning.
     ///
-    /// With it the loop looks at every gather four times in `after`, or as often as it comes round.
+    /// With it the loop looks at every gather four times in `after`, or as often as it comes
+    /// round.
     pub fn stall_warning(mut self, after: Duration) -> Builder {
         self.stall_warning = Some(StallWarning::new(after));
         self
@@ -290,7 +302,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// If the system has no descriptors left (it needs three), or the process has as many runtimes as it can.
+    /// If the system has no descriptors left (it needs three), or the process has as many runtimes
+    /// as it can.
     pub fn build(self) -> io::Result<Runtime> {
         let (reactor, bell) = Reactor::new(self.event_capacity)?;
         let registry = reactor.registry()?;

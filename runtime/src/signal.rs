@@ -15,11 +15,12 @@
 //!
 //! # While somebody listens, and after
 //!
-//! A signal goes to all in the process who listen for it, on all threads, and does nothing else. **When nobody
-//! listens any more, it again does what the system does by default.** After [`ctrl_c`] that is after the first one:
-//! so a second Ctrl-C kills a process that takes too long to end, though its loop may be blocked. A [`Signals`] that
-//! is kept goes on listening. (So keep one if the program handles the same signal with another library, too, or was
-//! started with the signal ignored, as `nohup` does with [`Hangup`](Signal::Hangup): neither is looked at.)
+//! A signal goes to all in the process who listen for it, on all threads, and does nothing else.
+//! **When nobody listens any more, it again does what the system does by default.** After
+//! [`ctrl_c`] that is after the first one: so a second Ctrl-C kills a process that takes too long
+//! to end, though its loop may be blocked. A [`Signals`] that is kept goes on listening. (So keep
+//! one if the program handles the same signal with another library, too, or was started with the
+//! signal ignored, as `nohup` does with [`Hangup`](Signal::Hangup): neither is looked at.)
 //!
 //! # Implementation
 //!
@@ -51,8 +52,8 @@ use signal_hook::{SigId, flag};
 use crate::net::UnixStream;
 use crate::source::Direction;
 
-/// Waits for the next Ctrl-C ([`Signal::Interrupt`]), from the first poll on. Afterwards, or if it is dropped, Ctrl-C
-/// kills the process again, unless somebody else listens.
+/// Waits for the next Ctrl-C ([`Signal::Interrupt`]), from the first poll on. Afterwards, or if it
+/// is dropped, Ctrl-C kills the process again, unless somebody else listens.
 ///
 /// # Errors
 ///
@@ -65,8 +66,8 @@ pub async fn ctrl_c() -> io::Result<()> {
     Signals::new([Signal::Interrupt])?.recv().await.map(drop)
 }
 
-/// Waits for the next [`Signal::Terminate`], which is what `kill` and service managers send. All else is as with
-/// [`ctrl_c`].
+/// Waits for the next [`Signal::Terminate`], which is what `kill` and service managers send. All
+/// else is as with [`ctrl_c`].
 ///
 /// # Errors
 ///
@@ -238,9 +239,9 @@ struct Listeners {
 static LISTENERS: Mutex<Vec<Listeners>> = Mutex::new(Vec::new());
 
 impl Listeners {
-    /// Sees to it that the handler does what the system would while nobody listens. It does things in the order in which
-    /// they were registered, so this has to come before who listens: it then looks whether somebody does before that
-    /// somebody can hear of the signal and be gone.
+    /// Sees to it that the handler does what the system would while nobody listens. It does things
+    /// in the order in which they were registered, so this has to come before who listens: it then
+    /// looks whether somebody does before that somebody can hear of the signal and be gone.
     fn prepare(signal: Signal) -> io::Result<()> {
         let mut all = LISTENERS.lock();
         if !all.iter().any(|listeners| listeners.signal == signal) {

@@ -15,8 +15,8 @@ use crate::mailbox::{RuntimeId, on_home};
 pub(crate) use crate::readiness::Direction;
 use crate::readiness::{Readiness, Wait};
 
-/// Whether a short transfer clears readiness. With epoll it may, because new data makes a new event. mio's other selectors
-/// report nothing more until an operation has answered `WouldBlock`.
+/// Whether a short transfer clears readiness. With epoll it may, because new data makes a new
+/// event. mio's other selectors report nothing more until an operation has answered `WouldBlock`.
 const SHORT_TRANSFER_CLEARS: bool = cfg!(all(target_os = "linux", not(mio_unsupported_force_poll_poll)));
 
 /// Which events a socket makes.
@@ -38,8 +38,8 @@ pub(crate) struct Source<S: mio::event::Source> {
 }
 
 impl<S: mio::event::Source> Source<S> {
-    /// Puts a socket into the reactor of this thread's runtime. One that is `ready` from the start is tried before
-    /// the first event.
+    /// Puts a socket into the reactor of this thread's runtime. One that is `ready` from the start
+    /// is tried before the first event.
     ///
     /// # Panics
     ///
@@ -88,7 +88,8 @@ impl<S: mio::event::Source> Source<S> {
         Wait::of_poll(&self.readiness, direction)
     }
 
-    /// Tries `operation` when the direction is ready, and waits when it would block. Each result spends one unit of the budget.
+    /// Tries `operation` when the direction is ready, and waits when it would block. Each result
+    /// spends one unit of the budget.
     pub(crate) fn poll_io<R>(
         &self,
         cx: &Context<'_>,

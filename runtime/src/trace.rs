@@ -1,8 +1,10 @@
-//! Spans of tasks, groups and children, for the feature `tracing`. Without the feature nothing is left of all this.
+//! Spans of tasks, groups and children, for the feature `tracing`. Without the feature nothing is
+//! left of all this.
 //!
-//! A span is open from the start of a task, a gather or a child to its end, and entered while that is polled: what is logged
-//! inside shows where it belongs. Those of tasks have the names that tokio-console knows (`runtime.spawn`, target
-//! `tokio::task`, and events of wakes with the target `tokio::task::waker`).
+//! A span is open from the start of a task, a gather or a child to its end, and entered while that
+//! is polled: what is logged inside shows where it belongs. Those of tasks have the names that
+//! tokio-console knows (`runtime.spawn`, target `tokio::task`, and events of wakes with the target
+//! `tokio::task::waker`).
 //!
 //! A subscriber is a user's code: none of these is called while a table is borrowed.
 //!
@@ -129,7 +131,8 @@ mod on {
         }
     }
 
-    /// A task was woken. One that is being polled has none in its row: then it is the current span, or the one in which that is.
+    /// A task was woken. One that is being polled has none in its row: then it is the current
+    /// span, or the one in which that is.
     pub(crate) fn note_wake(task: Option<Id>) {
         if let Some(id) = task.or_else(|| tracing::Span::current().id()) {
             trace!(target: "tokio::task::waker", op = "waker.wake", task.id = id.into_u64());

@@ -1,4 +1,5 @@
-//! What a wake does: on the thread of its runtime it marks rows in a table, elsewhere it posts its id.
+//! What a wake does: on the thread of its runtime it marks rows in a table, elsewhere it posts its
+//! id.
 //!
 //! ```text
 //!  waker.wake()                 at home                                     elsewhere
@@ -10,8 +11,8 @@
 //!                           in a loop, so nesting costs no stack
 //! ```
 //!
-//! A wake never polls, never drops a user's value and never blocks. Every step of the loop sets a bit that only
-//! a poll clears, so it ends, whatever is whose parent.
+//! A wake never polls, never drops a user's value and never blocks. Every step of the loop sets a
+//! bit that only a poll clears, so it ends, whatever is whose parent.
 //!
 //! Next: [`group`](crate::group), the rows that children wait in.
 
@@ -48,8 +49,9 @@ impl Local {
         }
     }
 
-    /// As [`wake`](Local::wake), where others must still have their turn: a foreign waker that panics must not cost them that. The
-    /// panic hook has reported it, and whoever wrote that waker has no other place to be told.
+    /// As [`wake`](Local::wake), where others must still have their turn: a foreign waker that
+    /// panics must not cost them that. The panic hook has reported it, and whoever wrote that
+    /// waker has no other place to be told.
     #[inline]
     pub(crate) fn wake_contained(&self, id: Id) {
         if cfg!(feature = "tracing") {
@@ -80,8 +82,9 @@ impl Local {
         }
     }
 
-    /// As [`mark_waker`](Local::mark_waker) with the table of tasks in hand, for the waker of a task or of the main future; gives
-    /// any other back. (With tracing every wake is told to a subscriber, which is a user's code: it gives all back.)
+    /// As [`mark_waker`](Local::mark_waker) with the table of tasks in hand, for the waker of a
+    /// task or of the main future; gives any other back. (With tracing every wake is told to a
+    /// subscriber, which is a user's code: it gives all back.)
     #[inline(always)]
     pub(crate) fn mark_task_waker(&self, tasks: &mut Tasks, waker: Waker) -> Option<Waker> {
         let Some(id) = waker::id_of(&waker) else { return Some(waker) };
@@ -99,8 +102,9 @@ impl Local {
         None
     }
 
-    /// Does all of a wake that happens in our own tables, and returns the waker of another library or runtime, if
-    /// one is at the end of the chain, for the caller to wake when nothing is borrowed.
+    /// Does all of a wake that happens in our own tables, and returns the waker of another library
+    /// or runtime, if one is at the end of the chain, for the caller to wake when nothing is
+    /// borrowed.
     ///
     /// (Most wakes are of a child whose parent was told: those end here, without a call.)
     #[inline(always)]

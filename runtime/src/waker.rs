@@ -1,8 +1,10 @@
-//! The waker: an [`Id`] in the data word of a `std::task::Waker`. The only unsafe code of this crate.
+//! The waker: an [`Id`] in the data word of a `std::task::Waker`. The only unsafe code of this
+//! crate.
 //!
-//! Such a waker owns nothing. Clone copies a word and drop does nothing: no allocation, no reference count, no
-//! atomics, nothing to dangle and nothing to leak. It may be kept for ever and used on any thread; what it wakes
-//! is looked up by number when it is used ([`wake`](crate::wake)), and if that is gone, nothing happens.
+//! Such a waker owns nothing. Clone copies a word and drop does nothing: no allocation, no
+//! reference count, no atomics, nothing to dangle and nothing to leak. It may be kept for ever and
+//! used on any thread; what it wakes is looked up by number when it is used
+//! ([`wake`](crate::wake)), and if that is gone, nothing happens.
 //!
 //! An id with large numbers does not fit a word of 32 bits. There, its waker is an `Arc` of the id
 //! (`std::task::Wake`, safe code). [`id_of`] works for both kinds, so no other file knows of them.
@@ -34,14 +36,15 @@ pub(crate) fn new(id: Id) -> Waker {
 /// The waker with this [word](Id::word).
 #[inline]
 pub(crate) fn from_word(word: usize) -> Waker {
-    // SAFETY: the contract of `RawWaker` and its table asks for thread safety and for resources to be managed by
-    // clone and drop.
-    // 1. The data pointer is a number without provenance. No function of the table dereferences it: each reads
-    //    the number back with `addr` and works on a copy.
-    // 2. There is no resource: clone returns the same number, drop does nothing, so any order and any count of
-    //    calls, from any thread, is sound; also after the task, the runtime or the thread has ended.
-    // 3. `wake` and `wake_by_ref` need nothing of the waker but the number, so one function is right for both.
-    // Attacked by the tests below and by `tests/tests/wakers.rs`.
+    // SAFETY: the contract of `RawWaker` and its table asks for thread safety and for resources to
+    // be managed by clone and drop.
+    // 1. The data pointer is a number without provenance. No function of the table dereferences
+    //    it: each reads the number back with `addr` and works on a copy.
+    // 2. There is no resource: clone returns the same number, drop does nothing, so any order and
+    //    any count of calls, from any thread, is sound; also after the task, the runtime or the
+    //    thread has ended.
+    // 3. `wake` and `wake_by_ref` need nothing of the waker but the number, so one function is
+    //    right for both. Attacked by the tests below and by `tests/tests/wakers.rs`.
     unsafe { Waker::new(ptr::without_provenance(word), &VTABLE) }
 }
 
@@ -138,9 +141,9 @@ fn boxed(id: Id) -> Waker {
 
 /// The id in a waker, if it is a [`Boxed`] one.
 ///
-/// Safe code cannot look into the `Arc` of a waker. But waking it calls our code, which answers with
-/// the id while [`ASKED`] says so. If these wakers were taken for foreign ones, a wake would go up
-/// through nested groups by recursion, and a dump would show those groups at the root.
+/// Safe code cannot look into the `Arc` of a waker. But waking it calls our code, which answers
+/// with the id while [`ASKED`] says so. If these wakers were taken for foreign ones, a wake would
+/// go up through nested groups by recursion, and a dump would show those groups at the root.
 #[cold]
 fn boxed_id_of(waker: &Waker) -> Option<Id> {
     static EXAMPLE: LazyLock<Waker> = LazyLock::new(|| boxed(Id::from_word(0)));

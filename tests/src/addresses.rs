@@ -11,8 +11,9 @@ use socket2::{Domain, Socket, Type};
 /// A port of this machine that the system chooses.
 pub const HERE: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
 
-/// An address at which nobody listens, and nobody else can: a port that is given back may be the next test's, or the very
-/// port that the system chooses for who connects to it, and then it is connected to itself.
+/// An address at which nobody listens, and nobody else can: a port that is given back may be the
+/// next test's, or the very port that the system chooses for who connects to it, and then it is
+/// connected to itself.
 pub fn closed_address() -> SocketAddr {
     static BOUND: OnceLock<Socket> = OnceLock::new();
     let socket = BOUND.get_or_init(|| {

@@ -1,5 +1,6 @@
-//! Tests in a process of their own: those that count what the whole process has (descriptors), that set its limits,
-//! or that would kill it if they failed (a stack overflow, a panic in a panic).
+//! Tests in a process of their own: those that count what the whole process has (descriptors),
+//! that set its limits, or that would kill it if they failed (a stack overflow, a panic in a
+//! panic).
 
 use std::env;
 use std::process::{Command, Output, Stdio};
@@ -20,8 +21,8 @@ pub fn alone(test: &str, body: impl FnOnce() + Send + 'static) {
     run(command(test), test, body);
 }
 
-/// As [`alone`], in a process in which the shell has run `setup` before, such as `ulimit -n 64`. Systems without such limits
-/// run nothing.
+/// As [`alone`], in a process in which the shell has run `setup` before, such as `ulimit -n 64`.
+/// Systems without such limits run nothing.
 #[track_caller]
 pub fn alone_after(setup: &str, test: &str, body: impl FnOnce() + Send + 'static) {
     if cfg!(unix) {
@@ -37,7 +38,8 @@ fn run(mut command: Command, test: &str, body: impl FnOnce() + Send + 'static) {
     check(test, &command.output().expect("the process starts"));
 }
 
-/// The command that runs a test's body in a process of its own, for tests that do something to that process.
+/// The command that runs a test's body in a process of its own, for tests that do something to
+/// that process.
 pub fn command(test: &str) -> Command {
     with_arguments(programs::command(program()), test)
 }

@@ -1,5 +1,5 @@
-//! Whether another thread sleeps in the system: so that a test can do something just then, without guessing how long
-//! that takes. Only Linux shows it; elsewhere the tests guess.
+//! Whether another thread sleeps in the system: so that a test can do something just then, without
+//! guessing how long that takes. Only Linux shows it; elsewhere the tests guess.
 
 use std::fs;
 use std::path::PathBuf;
@@ -33,8 +33,8 @@ impl SystemThread {
         stat.rsplit_once(") ")?.1.chars().next()
     }
 
-    /// Waits until it is in this state, seen a few times in a row: a thread also sleeps for a moment when it waits for
-    /// a lock. Does not wait for a thread that has ended.
+    /// Waits until it is in this state, seen a few times in a row: a thread also sleeps for a
+    /// moment when it waits for a lock. Does not wait for a thread that has ended.
     pub fn wait_until(&self, state: char) {
         if self.0.is_none() {
             return thread::sleep(GUESS);

@@ -1,8 +1,9 @@
 //! Children for gathers, which a test finishes, wakes and watches.
 //!
-//! [`child`] gives a future and the [`Control`] of it; [`Anchored`] notes whether a future was moved; a [`Census`]
-//! counts what is alive, and a [`Log`] keeps what happened in order. All may go to other threads, so that tests can
-//! take a gather there. [`poll_next_turn`] polls a gather by hand.
+//! [`child`] gives a future and the [`Control`] of it; [`Anchored`] notes whether a future was
+//! moved; a [`Census`] counts what is alive, and a [`Log`] keeps what happened in order. All may
+//! go to other threads, so that tests can take a gather there. [`poll_next_turn`] polls a gather
+//! by hand.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -14,8 +15,8 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use gather::yield_now;
 
-/// Polls a future once, with the waker of whoever awaits this: in the next turn of the loop, so that it has the whole
-/// budget of a poll for itself.
+/// Polls a future once, with the waker of whoever awaits this: in the next turn of the loop, so
+/// that it has the whole budget of a poll for itself.
 pub async fn poll_next_turn<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     yield_now().await;
     poll_fn(|cx| Poll::Ready(Pin::new(&mut *future).poll(cx))).await
@@ -236,8 +237,8 @@ impl<T> Drop for Child<T> {
     }
 }
 
-/// A future that must not be moved once it was polled, and notes in a log whether it was: at every poll and when it
-/// is dropped it compares its address with that of its first poll.
+/// A future that must not be moved once it was polled, and notes in a log whether it was: at every
+/// poll and when it is dropped it compares its address with that of its first poll.
 pub struct Anchored<F> {
     future: RefCell<F>,
     address: Cell<Option<usize>>,
@@ -246,7 +247,8 @@ pub struct Anchored<F> {
 }
 
 impl<F> Anchored<F> {
-    /// Not polled yet, so it may still be moved. Moves from its first poll on are noted in `moves`.
+    /// Not polled yet, so it may still be moved. Moves from its first poll on are noted in
+    /// `moves`.
     pub fn new(future: F, moves: &Log<String>) -> Anchored<F> {
         Anchored {
             future: RefCell::new(future),

@@ -1,4 +1,5 @@
-//! What the system counts for a process. Tests run side by side, so ask only in a process of its own ([`alone`](crate::alone)).
+//! What the system counts for a process. Tests run side by side, so ask only in a process of its
+//! own ([`alone`](crate::alone)).
 //!
 //! `None` where the system does not tell: the test still runs there, and shows less.
 

@@ -1,8 +1,9 @@
 //! Every mode of a gather behind one face, so that a promise is one test for all modes.
 //!
-//! A [`Brood`] is some children that a test finishes, and a log of all that is done to them. [`Mode::gather`] gathers them in that
-//! mode, and gives in the end which children gave what, the same for every mode. What a mode gives is only looked at after
-//! [`Event::Ended`] was noted, while the gather is still there: what was dropped before that was dropped by the gather.
+//! A [`Brood`] is some children that a test finishes, and a log of all that is done to them.
+//! [`Mode::gather`] gathers them in that mode, and gives in the end which children gave what, the
+//! same for every mode. What a mode gives is only looked at after [`Event::Ended`] was noted,
+//! while the gather is still there: what was dropped before that was dropped by the gather.
 //!
 //! `wait` is not among them: its tasks are polled by the loop, and nothing ends by its end.
 
@@ -181,8 +182,9 @@ impl Brood {
         (pulled, pulled - dropped)
     }
 
-    /// Fails unless every child that was pulled was dropped, and every output that was given; each once, no child was polled
-    /// after it had given its output or was dropped, and its index was the next one.
+    /// Fails unless every child that was pulled was dropped, and every output that was given; each
+    /// once, no child was polled after it had given its output or was dropped, and its index was
+    /// the next one.
     #[track_caller]
     pub fn check_all_gone(&self, case: &str) {
         let history = self.history();

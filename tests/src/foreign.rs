@@ -17,12 +17,14 @@ pub enum Done {
     Drop,
 }
 
-/// A waker that calls `behave` whenever something is done to it or to its clones. `behave` may panic.
+/// A waker that calls `behave` whenever something is done to it or to its clones. `behave` may
+/// panic.
 pub fn foreign(behave: impl Fn(Done) + Send + Sync + 'static) -> Waker {
     Box::new(Foreign { behave: Arc::new(behave) }).into_waker()
 }
 
-/// A waker that panics the first time that this is done to it, or to a clone of it, after `armed` was set.
+/// A waker that panics the first time that this is done to it, or to a clone of it, after `armed`
+/// was set.
 pub fn panicking(when: Done, armed: &Arc<AtomicBool>) -> Waker {
     let armed = armed.clone();
     foreign(move |done| {

@@ -42,7 +42,8 @@ pub fn printed_under(heading: &str) -> String {
     text.shown.clone()
 }
 
-/// Fails unless every function that the guide shows under this heading stands in these sources as it stands there.
+/// Fails unless every function that the guide shows under this heading stands in these sources as
+/// it stands there.
 #[track_caller]
 pub fn assert_shown_as_in(source: &str, heading: &str) {
     let programs = blocks_under(heading).into_iter().filter(|block| !block.is_text);
@@ -62,7 +63,8 @@ pub fn assert_shown_as_in(source: &str, heading: &str) {
     }
 }
 
-/// A dump with all that differs between two runs of one program made equal: numbers, times, places, whether something was woken.
+/// A dump with all that differs between two runs of one program made equal: numbers, times,
+/// places, whether something was woken.
 pub fn shape(dump: &str) -> Vec<String> {
     let word = |word: &str| {
         let digits = word.contains(|letter: char| letter.is_ascii_digit());

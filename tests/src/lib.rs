@@ -3,12 +3,14 @@
 //! [`children`]: futures for gathers, which a test finishes, wakes and watches. [`every_mode`]: one promise, all modes. [`scopes`]: for
 //! tests of scopes.
 //!
-//! For the runtime: [`alone`] (a process of its own), [`asleep`] (other threads), [`cores`] (a runtime on each), [`watchdog`] (what might hang), [`probe`] and [`gate`] (futures to
-//! look into and to wait for), [`foreign`] (wakers of other libraries), [`witness`] (what was dropped, and where),
-//! [`wake_storm`], [`random`], [`descriptors`], [`limits`] (what the system
-//! refuses), [`signals`], [`addresses`] (where to listen).
+//! For the runtime: [`alone`] (a process of its own), [`asleep`] (other threads), [`cores`] (a
+//! runtime on each), [`watchdog`] (what might hang), [`probe`] and [`gate`] (futures to look into
+//! and to wait for), [`foreign`] (wakers of other libraries), [`witness`] (what was dropped, and
+//! where), [`wake_storm`], [`random`], [`descriptors`], [`limits`] (what the system refuses),
+//! [`signals`], [`addresses`] (where to listen).
 //!
-//! For random programs: [`program`] (what they are, how they are generated and run) and [`model`] (what should come of them).
+//! For random programs: [`program`] (what they are, how they are generated and run) and [`model`]
+//! (what should come of them).
 //!
 //! For programs: [`programs`] (cargo, and the examples that it builds), [`example`] (they run as
 //! processes), [`clients`] (they ask a server), [`load_test`] (that one, and others that report

@@ -1,5 +1,5 @@
-//! The example `load_test` as a process: what it says while it runs, how it ends, and its report. Other examples whose
-//! reports look the same run in it, too.
+//! The example `load_test` as a process: what it says while it runs, how it ends, and its report.
+//! Other examples whose reports look the same run in it, too.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -152,7 +152,8 @@ impl Ended {
         kinds.filter_map(|(kind, failures)| Some((kind.trim(), number(failures)?))).collect()
     }
 
-    /// The number of the request that ended the run, by the last line of stderr, and the reason that stands there.
+    /// The number of the request that ended the run, by the last line of stderr, and the reason
+    /// that stands there.
     ///
     /// # Panics
     ///

@@ -1,10 +1,11 @@
-//! A PostgreSQL of the tests' own: a private cluster in a temporary folder, on the loopback interface and on a Unix socket
-//! in that folder.
+//! A PostgreSQL of the tests' own: a private cluster in a temporary folder, on the loopback
+//! interface and on a Unix socket in that folder.
 //!
-//! The tests of a process share one ([`Postgres::shared`]), each with a database of its own. It is stopped, and its folder
-//! removed, when the last one drops it.
+//! The tests of a process share one ([`Postgres::shared`]), each with a database of its own. It is
+//! stopped, and its folder removed, when the last one drops it.
 //!
-//! PostgreSQL refuses to run as root; there it runs as the user `postgres` that Debian's package makes.
+//! PostgreSQL refuses to run as root; there it runs as the user `postgres` that Debian's package
+//! makes.
 
 use std::env;
 use std::fs;
@@ -23,7 +24,8 @@ const MISSING: &str =
 const SUPERUSER: &str = "postgres";
 const PASSWORD: &str = "secret";
 
-/// The signal for what PostgreSQL calls a fast stop: it ends every connection, and rolls back every transaction.
+/// The signal for what PostgreSQL calls a fast stop: it ends every connection, and rolls back
+/// every transaction.
 const FAST: &str = "INT";
 
 /// A cluster that runs, unless it was [stopped](Postgres::stop).
@@ -68,7 +70,8 @@ impl Postgres {
         postgres
     }
 
-    /// Starts it again after a [`stop`](Postgres::stop), on the same port. It takes connections when this returns.
+    /// Starts it again after a [`stop`](Postgres::stop), on the same port. It takes connections
+    /// when this returns.
     #[track_caller]
     pub fn start_again(&self) {
         let mut command = unprivileged(&program("postgres"), SUPERUSER, FAST);
@@ -87,7 +90,8 @@ impl Postgres {
         *self.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(server);
     }
 
-    /// Stops it: every connection is ended, every transaction rolled back. Returns when it is gone.
+    /// Stops it: every connection is ended, every transaction rolled back. Returns when it is
+    /// gone.
     pub fn stop(&self) {
         if let Some(server) = self.server.lock().unwrap_or_else(PoisonError::into_inner).take() {
             server.stop(FAST);
@@ -114,8 +118,8 @@ impl Postgres {
         format!("postgres://{SUPERUSER}@{folder}:{}/{database}", self.port)
     }
 
-    /// Has PostgreSQL's own client run SQL, on the database of a URL of ours or of this name, and gives what it prints: the
-    /// columns of a row with | between them.
+    /// Has PostgreSQL's own client run SQL, on the database of a URL of ours or of this name, and
+    /// gives what it prints: the columns of a row with | between them.
     ///
     /// # Panics
     ///

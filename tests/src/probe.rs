@@ -83,8 +83,8 @@ pub async fn some_turns() {
     }
 }
 
-/// Returns when the loop has done everything that other threads have asked it to do until now, and the tasks that they
-/// woke were polled.
+/// Returns when the loop has done everything that other threads have asked it to do until now, and
+/// the tasks that they woke were polled.
 pub async fn letters_are_read() {
     // It goes through the mailbox, which keeps the order.
     Handle::current().spawn(|| async {}).await.expect("there is room for a task");
@@ -96,7 +96,8 @@ pub fn sockets_registered() -> usize {
     Handle::current().metrics().sockets_registered()
 }
 
-/// Runs `f` on another thread, and returns when the loop has done everything that `f` asked it to do.
+/// Runs `f` on another thread, and returns when the loop has done everything that `f` asked it to
+/// do.
 pub async fn elsewhere<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
     let output = spawn_blocking(f).await.expect("it does not panic");
     letters_are_read().await;

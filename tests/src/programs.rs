@@ -1,8 +1,9 @@
-//! The project's programs as processes: cargo in this workspace, and an example as cargo builds it.
+//! The project's programs as processes: cargo in this workspace, and an example as cargo builds
+//! it.
 //!
-//! A test must run the example of the sources that it stands beside, never an older one that lies in `target`. So it has
-//! cargo build it, which is over at once if nothing changed, and cargo says where the program is. (The lock of a build
-//! is free while tests run.)
+//! A test must run the example of the sources that it stands beside, never an older one that lies
+//! in `target`. So it has cargo build it, which is over at once if nothing changed, and cargo says
+//! where the program is. (The lock of a build is free while tests run.)
 
 use std::env;
 use std::ffi::OsString;
@@ -23,7 +24,8 @@ pub fn cargo() -> Command {
     cargo
 }
 
-/// A command that runs a program of this target as cargo does: through the target's runner, if it has one, such as qemu.
+/// A command that runs a program of this target as cargo does: through the target's runner, if it
+/// has one, such as qemu.
 pub fn command(program: PathBuf) -> Command {
     let words = as_cargo_runs(program);
     let mut command = Command::new(&words[0]);
@@ -38,14 +40,16 @@ pub fn command_after(setup: &str, program: PathBuf) -> Command {
     command
 }
 
-/// The words of the command. Only a runner that is set in the environment is known here, and none in cargo's files.
+/// The words of the command. Only a runner that is set in the environment is known here, and none
+/// in cargo's files.
 fn as_cargo_runs(program: PathBuf) -> Vec<OsString> {
     let variable = format!("CARGO_TARGET_{}_RUNNER", TARGET.to_uppercase().replace(['-', '.'], "_"));
     let runner = env::var(variable).unwrap_or_default();
     runner.split_whitespace().map(OsString::from).chain([program.into()]).collect()
 }
 
-/// Sends a signal to a process, by the shell's own `kill`, which every system has, and says whether that went well.
+/// Sends a signal to a process, by the shell's own `kill`, which every system has, and says
+/// whether that went well.
 pub fn send_signal(signal: impl std::fmt::Display, process: u32) -> bool {
     let kill = format!("kill -{signal} {process}");
     let sent = Command::new("sh").args(["-c", &kill]).stderr(Stdio::null()).status();

@@ -1,5 +1,6 @@
-//! A RabbitMQ of the tests' own: a node in a temporary folder, on free ports of the loopback interface, with the small name
-//! server (epmd) that Erlang's nodes want beside them. Both are killed when it is dropped: nothing in it is to be kept.
+//! A RabbitMQ of the tests' own: a node in a temporary folder, on free ports of the loopback
+//! interface, with the small name server (epmd) that Erlang's nodes want beside them. Both are
+//! killed when it is dropped: nothing in it is to be kept.
 //!
 //! If we are root it runs as the user `rabbitmq` that Debian's package makes.
 
@@ -31,7 +32,8 @@ impl RabbitMq {
     #[track_caller]
     pub fn start() -> RabbitMq {
         assert!(Path::new(PROGRAM).is_file(), "{MISSING}");
-        // It takes seconds until it uses the ports, and somebody else may get one of them meanwhile.
+        // It takes seconds until it uses the ports, and somebody else may get one of them
+        // meanwhile.
         RabbitMq::try_to_start()
             .or_else(|_| RabbitMq::try_to_start())
             .unwrap_or_else(|said| panic!("RabbitMQ does not start:\n{said}"))

@@ -12,7 +12,8 @@
 //! is_sync::<gather::Runtime>();
 //! ```
 //!
-//! A task's handle brings its output along, so it goes only where that may go; and so do a gather's children:
+//! A task's handle brings its output along, so it goes only where that may go; and so do a
+//! gather's children:
 //!
 //! ```compile_fail,E0277
 //! fn is_send<T: Send>() {}
@@ -25,7 +26,8 @@
 //! is_send(gather::gather([async move { drop(shared) }]).capture());
 //! ```
 //!
-//! What crosses over to another thread has to be `Send`: the closure and the output, not the future.
+//! What crosses over to another thread has to be `Send`: the closure and the output, not the
+//! future.
 //!
 //! ```compile_fail,E0277
 //! gather::run(async { gather::Handle::current().spawn(|| async { std::rc::Rc::new(()) }).await });
@@ -53,7 +55,8 @@
 //! assert_eq!(length, [8]);
 //! ```
 //!
-//! A `gather!` of no futures has nothing to give; of one it gives a tuple of one, and one that is called `capture` is a future:
+//! A `gather!` of no futures has nothing to give; of one it gives a tuple of one, and one that is
+//! called `capture` is a future:
 //!
 //! ```compile_fail
 //! let nothing = gather::gather!();
@@ -126,7 +129,8 @@
 //! .unwrap();
 //! ```
 //!
-//! Nor does a child of an outer scope borrow an inner one, which ends first; the other way round it may.
+//! Nor does a child of an outer scope borrow an inner one, which ends first; the other way round
+//! it may.
 //!
 //! ```compile_fail
 //! gather::run(gather::scope(async |outer| {
@@ -162,7 +166,8 @@
 //! gather::run(gather::scope(async |s| { kept = Some(s.spawn(async { Ok::<_, ()>(1) }).await); Ok(()) })).unwrap();
 //! ```
 //!
-//! A task is `'static` and a scope is not: neither it nor a handle of it gets into a task, nor is there a scope that is static.
+//! A task is `'static` and a scope is not: neither it nor a handle of it gets into a task, nor is
+//! there a scope that is static.
 //!
 //! ```compile_fail,E0521
 //! gather::run(gather::scope(async |s| {
@@ -192,7 +197,8 @@
 //! gather::run(gather::scope(async |s| Ok(start(s)))).unwrap();
 //! ```
 //!
-//! Two children do not share what one of them changes; and what is borrowed stays until the scope is gone.
+//! Two children do not share what one of them changes; and what is borrowed stays until the scope
+//! is gone.
 //!
 //! ```compile_fail,E0499
 //! let (mut one, mut two) = (1, 2);

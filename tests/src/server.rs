@@ -1,5 +1,5 @@
-//! A server of others as a process of the tests: it runs as nobody special, it has a log that somebody reads, and it is
-//! stopped when the test process is gone, however that ends.
+//! A server of others as a process of the tests: it runs as nobody special, it has a log that
+//! somebody reads, and it is stopped when the test process is gone, however that ends.
 
 use std::env;
 use std::ffi::OsStr;
@@ -17,15 +17,17 @@ use std::time::Instant;
 use crate::programs::{printed_by, send_signal};
 use crate::watchdog::LIMIT;
 
-/// The process, and its log: there is no more when it has ended. It is killed when this is dropped.
+/// The process, and its log: there is no more when it has ended. It is killed when this is
+/// dropped.
 pub struct Server {
     process: Child,
     log: Receiver<String>,
 }
 
 impl Server {
-    /// Starts it from the thread that reads its log. That thread lives as long as the server, which matters: Linux takes
-    /// the end of the thread that has started a process for the end of its parent.
+    /// Starts it from the thread that reads its log. That thread lives as long as the server,
+    /// which matters: Linux takes the end of the thread that has started a process for the end of
+    /// its parent.
     #[track_caller]
     pub fn start(mut command: Command) -> Server {
         command.stdin(Stdio::null()).stdout(Stdio::piped());
@@ -52,7 +54,8 @@ impl Server {
         self.says(words).unwrap_or_else(|said| panic!("the server does not start:\n{said}"));
     }
 
-    /// Reads its log until it says so. Gives what it has said instead if it says nothing more, or takes more than [`LIMIT`].
+    /// Reads its log until it says so. Gives what it has said instead if it says nothing more, or
+    /// takes more than [`LIMIT`].
     pub fn says(&self, words: &str) -> Result<(), String> {
         let mut said = String::new();
         let deadline = Instant::now() + LIMIT;
@@ -80,8 +83,8 @@ impl Drop for Server {
     }
 }
 
-/// A command that runs as `user` if we are root, and as ourselves otherwise. What it says on stderr goes to stdout, and when
-/// the process that has started it is gone it gets the signal.
+/// A command that runs as `user` if we are root, and as ourselves otherwise. What it says on
+/// stderr goes to stdout, and when the process that has started it is gone it gets the signal.
 pub fn unprivileged(program: &Path, user: &str, signal_of_the_end: &str) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", signal_of_the_end]);
@@ -93,7 +96,8 @@ pub fn unprivileged(program: &Path, user: &str, signal_of_the_end: &str) -> Comm
     command
 }
 
-/// The settings of our own user, such as `PGHOST`, are not those of the tests' servers, nor of what speaks with them.
+/// The settings of our own user, such as `PGHOST`, are not those of the tests' servers, nor of
+/// what speaks with them.
 pub fn forget_settings(command: &mut Command) {
     let variables = env::vars_os().map(|(name, _)| name);
     for name in variables.filter(|name| {
@@ -104,7 +108,8 @@ pub fn forget_settings(command: &mut Command) {
     }
 }
 
-/// A new folder that belongs to `user` if we are root; where every user may go, and with a short path, for Unix sockets.
+/// A new folder that belongs to `user` if we are root; where every user may go, and with a short
+/// path, for Unix sockets.
 #[track_caller]
 pub fn folder(name: &str, user: &str) -> PathBuf {
     static FOLDERS: AtomicUsize = AtomicUsize::new(0);

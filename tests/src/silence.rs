@@ -1,5 +1,5 @@
-//! A way to a server that can fall silent, as a network does that swallows everything: connections are accepted and stay
-//! open, and nothing goes through.
+//! A way to a server that can fall silent, as a network does that swallows everything: connections
+//! are accepted and stay open, and nothing goes through.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -54,8 +54,8 @@ impl Way {
         format!("{server}:{}/{database}?connect_timeout=60", self.port)
     }
 
-    /// From now on nothing goes through these connections, in either direction. What is sent meanwhile arrives if they are let
-    /// speak again.
+    /// From now on nothing goes through these connections, in either direction. What is sent
+    /// meanwhile arrives if they are let speak again.
     pub fn silence(&self, connections: Range<usize>) {
         *self.silent.0.lock().unwrap_or_else(PoisonError::into_inner) = connections;
         self.silent.1.notify_all();

@@ -1,8 +1,9 @@
-//! One thread wakes a thousand parked tasks over and over, while their loop goes to sleep and is woken. A wake that is
-//! lost leaves both waiting for ever.
+//! One thread wakes a thousand parked tasks over and over, while their loop goes to sleep and is
+//! woken. A wake that is lost leaves both waiting for ever.
 //!
-//! `tests/threads.rs` runs it with a hundred thousand wakes; `cargo run --release -p gather-tests --bin wake_stress
-//! 10000000` with as many as you like, and under `strace -c -f` it shows what they cost in system calls.
+//! `tests/threads.rs` runs it with a hundred thousand wakes;
+//! `cargo run --release -p gather-tests --bin wake_stress 10000000` with as many as you like, and
+//! under `strace -c -f` it shows what they cost in system calls.
 
 use std::fs;
 use std::future::{Future, poll_fn};
@@ -28,8 +29,8 @@ pub struct Report {
     pub wakes_seen: u64,
     /// How often the loop slept.
     pub parks: u64,
-    /// How often the other thread had to end its sleep, a system call each. `None` where the system does not count
-    /// the calls of a thread.
+    /// How often the other thread had to end its sleep, a system call each. `None` where the
+    /// system does not count the calls of a thread.
     pub rings: Option<u64>,
 }
 
@@ -37,7 +38,8 @@ pub struct Report {
 #[derive(Default)]
 struct Sleeper {
     waker: Mutex<Option<Waker>>,
-    /// How often it was woken. Written before the wake with `Relaxed`: the wake itself has to carry it over.
+    /// How often it was woken. Written before the wake with `Relaxed`: the wake itself has to
+    /// carry it over.
     asked: AtomicU64,
     /// How many of those wakes it knows of.
     answered: AtomicU64,
@@ -67,7 +69,8 @@ impl Storm {
         })
     }
 
-    /// The other thread: wakes some, waits until all of those have answered, and so on. Returns the rings.
+    /// The other thread: wakes some, waits until all of those have answered, and so on. Returns
+    /// the rings.
     fn wake(&self, wakes: u64) -> Option<u64> {
         *self.waking_thread.lock().unwrap() = Some(thread::current());
         let wakers: Vec<Waker> = self
@@ -90,7 +93,8 @@ impl Storm {
                 wakers[number].wake_by_ref();
             }
             self.wait_for_answers();
-            // So that the next wake comes now before, now after and now just when the loop goes to sleep.
+            // So that the next wake comes now before, now after and now just when the loop goes to
+            // sleep.
             (0..random.below(1000)).for_each(|_| hint::spin_loop());
             left -= count;
         }

@@ -5,15 +5,16 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-/// How long a test may wait for anything before it fails. Only what hangs takes that long: tests of a few seconds must pass
-/// on a machine that has twenty other things to do.
+/// How long a test may wait for anything before it fails. Only what hangs takes that long: tests
+/// of a few seconds must pass on a machine that has twenty other things to do.
 pub const LIMIT: Duration = Duration::from_secs(300);
 
 /// Runs `f` on a thread of its own, and returns what it gives.
 ///
 /// # Panics
 ///
-/// If `f` does, with its panic; and if `f` has not ended after [`LIMIT`]. (The thread is then left behind.)
+/// If `f` does, with its panic; and if `f` has not ended after [`LIMIT`]. (The thread is then left
+/// behind.)
 #[track_caller]
 pub fn finishes<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
     let (sender, receiver) = mpsc::channel();

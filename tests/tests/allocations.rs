@@ -1,5 +1,6 @@
-//! What allocates, and how often. The figures are promises of the docs; they are of the thread that counts them, so
-//! these tests may run side by side. (A reallocation counts as an allocation.)
+//! What allocates, and how often. The figures are promises of the docs; they are of the thread
+//! that counts them, so these tests may run side by side. (A reallocation counts as an
+//! allocation.)
 
 use std::future::{Future, poll_fn, ready};
 use std::task::{Poll, Waker};
@@ -9,8 +10,9 @@ use gather::group::Group;
 use gather::{Runtime, Task, gather, scope, spawn, yield_now};
 use gather_tests::children::{Control, children, poll_next_turn};
 
-/// A gather of ready futures allocates one chunk, and the outputs. (Fail-fast mode makes the values of the results where
-/// these are. The first gather of a runtime also makes the queue of those that were woken, and leaves it.)
+/// A gather of ready futures allocates one chunk, and the outputs. (Fail-fast mode makes the
+/// values of the results where these are. The first gather of a runtime also makes the queue of
+/// those that were woken, and leaves it.)
 const OF_A_GATHER: u64 = 2;
 
 /// A runtime whose tables have had their first growth.
@@ -61,7 +63,8 @@ fn a_child_that_waits_costs_no_allocation_of_its_own() {
     for count in [100, 10_000, 100_000] {
         let futures = (0..count).map(|_| yield_now());
         let counts = measured(&runtime, async { drop(gather(futures).capture().await) });
-        // For each doubling: a chunk, and the queue grows; and now and then the lists of chunks and of yields.
+        // For each doubling: a chunk, and the queue grows; and now and then the lists of chunks
+        // and of yields.
         let doublings = u64::from(usize::ilog2(count));
         assert!(counts.count_total <= 4 * doublings, "{count} children: {} allocations", counts.count_total);
     }
@@ -278,7 +281,8 @@ fn a_child_of_a_scope_costs_two_allocations_and_its_polls_and_its_end_none() {
         all.count_total - 2 * count
     };
     for count in [100, 10_000, 100_000] {
-        // Chunks, the queue of the woken, the list of free places, and now and then the list of yields.
+        // Chunks, the queue of the woken, the list of free places, and now and then the list of
+        // yields.
         let beside = of_children(count);
         let doublings = u64::from(count.ilog2()) + 1;
         assert!(beside <= 8 * doublings, "{count} children: {beside} allocations beside the two of each");

@@ -164,12 +164,14 @@ fn an_idle_thread_is_used_again_before_another_is_started() {
     finishes(|| {
         run(async {
             for _ in 0..50 {
-                // The thread tells of the output before it is idle, so wait until it has told of something else.
+                // The thread tells of the output before it is idle, so wait until it has told of
+                // something else.
                 let (ended, end) = mpsc::channel();
                 spawn_blocking(move || ended.send(()).unwrap()).await.unwrap();
                 end.recv().unwrap();
             }
-            // A thread that was not idle yet when the next work came is at most one more each time; not fifty.
+            // A thread that was not idle yet when the next work came is at most one more each
+            // time; not fifty.
             assert!(Handle::current().metrics().blocking_threads() <= 3);
         });
     });
@@ -227,7 +229,8 @@ fn a_thread_that_drops_an_output_that_nobody_wants_is_busy() {
             let (drops, dropping) = mpsc::channel();
             let (end, ends) = mpsc::channel();
             let (begins, begun) = mpsc::channel();
-            // Its output, which nobody wants any more, takes its time to be dropped: until other work has run.
+            // Its output, which nobody wants any more, takes its time to be dropped: until other
+            // work has run.
             let unwanted = spawn_blocking(move || {
                 begins.send(()).unwrap();
                 let _ = ends.recv();
@@ -614,7 +617,8 @@ fn the_virtual_clock_leaps_on_when_a_thread_has_given_its_output_and_is_not_idle
             work.begun.recv().unwrap();
             let this_thread = SystemThread::current();
             poll_fn(|cx| {
-                // The thread wakes the main future, and then is slow: it comes back when the loop sleeps again.
+                // The thread wakes the main future, and then is slow: it comes back when the loop
+                // sleeps again.
                 let (main, this_thread) = (cx.waker().clone(), this_thread.clone());
                 let slow = foreign(move |done| {
                     if done == Done::Wake {

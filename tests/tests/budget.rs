@@ -1,5 +1,6 @@
-//! The budget: what is ready at once, over and over, lets the others have their turn; and code that is no poll of the
-//! runtime (destructors, executors inside a task) is neither answered `Pending` for ever nor robbed of its one attempt.
+//! The budget: what is ready at once, over and over, lets the others have their turn; and code
+//! that is no poll of the runtime (destructors, executors inside a task) is neither answered
+//! `Pending` for ever nor robbed of its one attempt.
 
 use std::cell::Cell;
 use std::future::{Future, pending, poll_fn};
@@ -23,7 +24,8 @@ use gather_tests::witness::on_drop;
 /// More than a budget, by far.
 const MANY: usize = 2_000;
 
-/// More units than lie between two looks of the loop at timers and sockets, twice: what its header states.
+/// More units than lie between two looks of the loop at timers and sockets, twice: what its header
+/// states.
 const BOUND: usize = 3_000;
 
 /// A socket to send from, and one that receives what it sends.
@@ -289,7 +291,8 @@ fn a_gather_in_a_destructor_ends_its_poll_though_a_child_wakes_itself_for_ever()
     });
 }
 
-/// Polls a future a few times in each of its own polls, with a waker of its own, as combinators of other libraries do.
+/// Polls a future a few times in each of its own polls, with a waker of its own, as combinators of
+/// other libraries do.
 async fn in_a_foreign_executor(future: impl Future<Output = ()>) {
     let mut future = pin!(future);
     let waker = counter().0;
@@ -347,9 +350,9 @@ fn executors_inside_the_children_of_a_gather_starve_nobody() {
 
 // ---- what is ready at once
 
-/// Runs an endless loop over `ready` as a child of a gather, beside a sibling, another task, a timer and a socket, until
-/// each of these had its turns; and so in a task of its own. Between two turns the loop gets on by a bounded number of
-/// steps.
+/// Runs an endless loop over `ready` as a child of a gather, beside a sibling, another task, a
+/// timer and a socket, until each of these had its turns; and so in a task of its own. Between two
+/// turns the loop gets on by a bounded number of steps.
 fn check_that_the_others_have_their_turns<R: Future<Output = ()> + 'static>(ready: fn() -> R) {
     finishes(move || {
         for in_a_task in [false, true] {
@@ -431,7 +434,8 @@ fn a_loop_over_timeouts_of_no_time_starves_nobody() {
 
 #[test]
 fn a_loop_over_finished_tasks_starves_nobody() {
-    // Each step awaits a task that has finished before; the tasks are made in bulk, when none is left.
+    // Each step awaits a task that has finished before; the tasks are made in bulk, when none is
+    // left.
     check_that_the_others_have_their_turns(|| async {
         thread_local! {
             static FINISHED: std::cell::RefCell<Vec<gather::Task<()>>> = const { std::cell::RefCell::new(Vec::new()) };

@@ -1,9 +1,11 @@
-//! CPython's own tests for `asyncio.gather`, under their names, as far as they have a meaning here; and then the cases
-//! that Python does not have and Rust does: wakers, panics, destructors, moves.
+//! CPython's own tests for `asyncio.gather`, under their names, as far as they have a meaning
+//! here; and then the cases that Python does not have and Rust does: wakers, panics, destructors,
+//! moves.
 //!
-//! Where Python cancels, a future is dropped here, and there is no loop to choose. What was left out has no meaning in
-//! Rust: interpreter flags, global loops, the same coroutine twice. Who waits for whom (`test_stack_gather`,
-//! `test_stack_tgroup`) is in `dump.rs`; `asyncio.TaskGroup` is in `scope.rs`, `asyncio.wait` in `wait.rs`.
+//! Where Python cancels, a future is dropped here, and there is no loop to choose. What was left
+//! out has no meaning in Rust: interpreter flags, global loops, the same coroutine twice. Who
+//! waits for whom (`test_stack_gather`, `test_stack_tgroup`) is in `dump.rs`; `asyncio.TaskGroup`
+//! is in `scope.rs`, `asyncio.wait` in `wait.rs`.
 //!
 //! # What CPython does not test
 //!
@@ -53,7 +55,8 @@ async fn poll_pending(all: &mut (impl Future + Unpin)) {
 
 // ---- CPython's GatherTestsBase
 
-/// The results are in input order; it is done with the last child, and wakes its parent for each poll that it needs.
+/// The results are in input order; it is done with the last child, and wakes its parent for each
+/// poll that it needs.
 #[test]
 fn test_success() {
     run(async {
@@ -89,7 +92,8 @@ fn test_result_exception_success() {
     });
 }
 
-/// The first error ends it with just that error; what becomes of the others afterwards changes nothing.
+/// The first error ends it with just that error; what becomes of the others afterwards changes
+/// nothing.
 #[test]
 fn test_one_exception() {
     run(async {
@@ -136,8 +140,8 @@ fn test_constructor_empty_sequence_use_running_loop() {
     });
 }
 
-/// Python refuses futures of two loops. Here wakes find their runtime, also from another one on the same thread; and
-/// tasks of another thread's runtime may be gathered with one's own.
+/// Python refuses futures of two loops. Here wakes find their runtime, also from another one on
+/// the same thread; and tasks of another thread's runtime may be gathered with one's own.
 #[test]
 fn test_constructor_heterogenous_futures() {
     finishes(|| {
@@ -179,8 +183,8 @@ fn test_constructor_homogenous_futures() {
     });
 }
 
-/// A child that is cancelled on its own ends the gather with its error. Unlike in Python the others are cancelled then,
-/// as after any error.
+/// A child that is cancelled on its own ends the gather with its error. Unlike in Python the
+/// others are cancelled then, as after any error.
 #[test]
 fn test_one_cancellation() {
     run(async {
@@ -204,7 +208,8 @@ fn test_one_cancellation() {
     });
 }
 
-/// In capture mode children that are cancelled on their own are outcomes among the others, apart from their errors.
+/// In capture mode children that are cancelled on their own are outcomes among the others, apart
+/// from their errors.
 #[test]
 fn test_result_exception_one_cancellation() {
     run(async {
@@ -243,7 +248,8 @@ fn test_constructor_use_running_loop() {
     assert_eq!(run(nested), Ok(vec![vec![vec![1, 2]; 2]; 2]));
 }
 
-/// Cancelling the task that awaits a gather cancels every child, and what stands after the await never runs.
+/// Cancelling the task that awaits a gather cancels every child, and what stands after the await
+/// never runs.
 #[test]
 fn test_cancellation_broadcast() {
     run(async {
@@ -264,7 +270,8 @@ fn test_cancellation_broadcast() {
     });
 }
 
-/// A second error in the pass of the first cannot be lost unseen: its child was never asked for it.
+/// A second error in the pass of the first cannot be lost unseen: its child was never asked for
+/// it.
 #[test]
 fn test_exception_marking() {
     run(async {
@@ -279,8 +286,8 @@ fn test_exception_marking() {
     });
 }
 
-/// An argument that is no future is a type error here. What can go wrong while the arguments are taken is the iterator:
-/// if it panics, that panic comes out and what was taken is dropped.
+/// An argument that is no future is a type error here. What can go wrong while the arguments are
+/// taken is the iterator: if it panics, that panic comes out and what was taken is dropped.
 #[test]
 fn test_issue46672() {
     run(async {
@@ -312,8 +319,8 @@ fn test_issue46672() {
 
 // ---- CPython's BaseTaskTests about gather
 
-/// When every child is done and the gather was not polled again, dropping it drops the results. A task whose gather is
-/// done cannot be cancelled any more: the results are still to be had.
+/// When every child is done and the gather was not polled again, dropping it drops the results. A
+/// task whose gather is done cannot be cancelled any more: the results are still to be had.
 #[test]
 fn test_cancel_gather_1() {
     run(async {
@@ -336,7 +343,8 @@ fn test_cancel_gather_1() {
     });
 }
 
-/// A loop around a capture ends when its task is cancelled, whatever its children are doing (bpo-32684).
+/// A loop around a capture ends when its task is cancelled, whatever its children are doing
+/// (bpo-32684).
 #[test]
 fn test_cancel_gather_2() {
     run(async {
@@ -480,8 +488,8 @@ fn a_child_that_wakes_itself_is_polled_again_and_starves_no_sibling() {
 #[test]
 fn a_wake_that_comes_while_children_are_polled_is_not_lost_whoever_it_is_for() {
     run(async {
-        // Each child, when polled for the first time, wakes one that was polled before and waits already, itself, or
-        // one that comes later. Then it is done at its next poll.
+        // Each child, when polled for the first time, wakes one that was polled before and waits
+        // already, itself, or one that comes later. Then it is done at its next poll.
         let wakers = RefCell::new(vec![None::<Waker>; 30]);
         let futures = (0..30usize).map(|index| {
             let wakers = &wakers;
@@ -626,10 +634,11 @@ impl Drop for Bomb {
     }
 }
 
-/// Children that never end and panic when they are dropped. The one with the index `fails` fails at its second poll.
+/// Children that never end and panic when they are dropped. The one with the index `fails` fails
+/// at its second poll.
 ///
-/// They are made when they are pulled: what has not started is the iterator's to drop, and a `Vec` aborts when two of
-/// its elements panic.
+/// They are made when they are pulled: what has not started is the iterator's to drop, and a `Vec`
+/// aborts when two of its elements panic.
 fn bombs(count: usize, fails: usize, log: &Log<usize>) -> impl Iterator<Item = BoxedChild<'static>> + use<> {
     let log = log.clone();
     (0..count).map(move |index| {
@@ -680,7 +689,8 @@ fn a_panic_in_a_childs_drop_when_a_gather_is_dropped_comes_out_after_every_drop(
 #[test]
 fn a_panic_in_a_childs_drop_while_another_panic_is_under_way_does_not_abort() {
     run(async {
-        // Once with the panic of a child, once with a panic that unwinds through the one who holds the gather.
+        // Once with the panic of a child, once with a panic that unwinds through the one who holds
+        // the gather.
         let dropped = Log::new();
         let panics: BoxedChild<'static> = Box::pin(poll_fn(|_| panic!("the child's")));
         let error = spawn(gather(bombs(50, 50, &dropped).chain([panics]))).await.unwrap_err();
@@ -753,7 +763,8 @@ fn outputs_of_finished_siblings_are_dropped_with_an_error_and_with_a_panic_and_w
                 });
                 let mut all = gather(futures);
                 poll_pending(&mut all).await;
-                // Some in order and some ahead of their turn, so that both kinds of kept outputs are there.
+                // Some in order and some ahead of their turn, so that both kinds of kept outputs
+                // are there.
                 for (index, control) in controls.iter().enumerate() {
                     match index {
                         1 => {}

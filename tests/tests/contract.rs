@@ -36,7 +36,8 @@ fn permutation(mut number: usize, len: usize) -> Vec<usize> {
     (1..=len).rev().map(&mut pick).collect()
 }
 
-// ---- 1. Results come in input order, whatever the order of completion. An empty gather is ready at its first poll.
+// ---- 1. Results come in input order, whatever the order of completion. An empty gather is ready
+// at its first poll.
 
 /// Finishes the children in this order, and returns what the gather gives after the last.
 async fn finish_in<G: Future + Unpin>(
@@ -97,8 +98,9 @@ fn an_empty_gather_is_ready_at_its_first_poll() {
     });
 }
 
-// ---- 2. The first child to fail ends a fail-fast gather in the same poll; every sibling's destructor has run, and its
-// ----    timers and sockets are gone, before the error is seen, for any number of children and any `size_hint`.
+// ---- 2. The first child to fail ends a fail-fast gather in the same poll; every sibling's
+// destructor has run, and its ---- timers and sockets are gone, before the error is seen, for any
+// number of children and any `size_hint`.
 
 /// An iterator that says of itself what it is told to say.
 struct Hinted<I>(I, (usize, Option<usize>));
@@ -115,8 +117,9 @@ impl<I: Iterator> Iterator for Hinted<I> {
     }
 }
 
-/// Gathers children that never end, but for the one with the index `fails`: it fails at its first poll, or later.
-/// Checks that the error comes out of the very poll in which that child failed, and that no other child is left.
+/// Gathers children that never end, but for the one with the index `fails`: it fails at its first
+/// poll, or later. Checks that the error comes out of the very poll in which that child failed,
+/// and that no other child is left.
 async fn check_prompt_failure(
     count: usize,
     fails: usize,
@@ -143,7 +146,8 @@ async fn check_prompt_failure(
         }
     });
     let mut all = gather(Hinted(futures, hint)).limit(limit);
-    // When the inner poll returns, `all` is still there: what is dropped by then was dropped by the gather.
+    // When the inner poll returns, `all` is still there: what is dropped by then was dropped by
+    // the gather.
     let (result, left) = poll_fn(|cx| {
         polls.set(polls.get() + 1);
         Pin::new(&mut all).poll(cx).map(|result| (result, siblings.alive()))
@@ -246,8 +250,8 @@ fn timers_and_sockets_and_tasks_of_the_siblings_are_gone_before_the_error_is_see
     });
 }
 
-// ---- 3. Capture mode runs every child to its end and keeps every output. It never captures the cancellation of its
-// ----    parent.
+// ---- 3. Capture mode runs every child to its end and keeps every output. It never captures the
+// cancellation of its ---- parent.
 
 #[test]
 fn capture_mode_runs_every_child_to_its_end_and_keeps_every_output() {
@@ -327,7 +331,8 @@ fn capture_mode_does_not_turn_a_timeout_around_it_into_outcomes() {
 
 // ---- 4. Dropping a gather, or cancelling its task, drops every child, at once, exactly once.
 
-/// Some children that are ready at once, with a guard as their output, and some that never are, with a guard inside.
+/// Some children that are ready at once, with a guard as their output, and some that never are,
+/// with a guard inside.
 fn ready_and_endless(
     count: usize,
     census: &Census,
@@ -417,8 +422,9 @@ fn a_child_that_cancels_the_task_of_its_gather_has_every_child_dropped_after_tha
     });
 }
 
-// ---- 5. Children are first polled in input order and then in the order in which they were woken. A finished child is
-// ----    dropped when it finishes and is never polled again. A child that was not woken is not polled.
+// ---- 5. Children are first polled in input order and then in the order in which they were woken.
+// A finished child is ---- dropped when it finishes and is never polled again. A child that was
+// not woken is not polled.
 
 #[test]
 fn children_are_first_polled_in_input_order_and_then_in_the_order_in_which_they_were_woken() {
@@ -443,7 +449,8 @@ fn children_are_first_polled_in_input_order_and_then_in_the_order_in_which_they_
             };
             assert_eq!(poll_often().await, (0..count).collect::<Vec<_>>());
             for step in [1, 7, 11, 299] {
-                // Each of these steps has no divisor in common with any of the counts, so every child is woken once.
+                // Each of these steps has no divisor in common with any of the counts, so every
+                // child is woken once.
                 let order: Vec<_> = (0..count).map(|turn| (turn * step + 3) % count).collect();
                 order.iter().for_each(|index| controls[*index].wake());
                 assert_eq!(poll_often().await, order);
@@ -536,7 +543,8 @@ fn a_child_that_was_not_woken_is_not_polled() {
     });
 }
 
-// ---- 6. With a limit, at most n children exist at any moment, and the iterator is pulled only when one may start.
+// ---- 6. With a limit, at most n children exist at any moment, and the iterator is pulled only
+// when one may start.
 
 #[test]
 fn with_a_limit_at_most_n_children_exist_at_any_moment() {
@@ -622,8 +630,8 @@ fn if_several_children_fail_in_one_pass_the_first_in_poll_order_wins() {
     });
 }
 
-// ---- 8. A panic in a child ends the gather at once with that panic; siblings are dropped. It is never folded into an
-// ----    error.
+// ---- 8. A panic in a child ends the gather at once with that panic; siblings are dropped. It is
+// never folded into an ---- error.
 
 /// A payload that no other panic has.
 struct Payload(usize);
@@ -650,7 +658,8 @@ fn panicking(
     (0..50).map(one).collect()
 }
 
-/// Polls until it panics; gives the payload's number, and how many guards there are when the panic is seen.
+/// Polls until it panics; gives the payload's number, and how many guards there are when the panic
+/// is seen.
 async fn caught<G: Future + Unpin>(mut all: G, census: &Census) -> (usize, usize) {
     for _ in 0..3 {
         yield_now().await;
@@ -698,7 +707,8 @@ fn a_panic_in_a_child_goes_through_the_task_of_the_gather_with_its_payload() {
     });
 }
 
-// ---- 9. A gather may be moved to another task, or polled with another waker, at any time before and between polls.
+// ---- 9. A gather may be moved to another task, or polled with another waker, at any time before
+// and between polls.
 
 #[test]
 fn a_gather_may_be_polled_with_another_waker_at_any_time_and_wakes_the_last_one() {
@@ -715,7 +725,8 @@ fn a_gather_may_be_polled_with_another_waker_at_any_time_and_wakes_the_last_one(
             // Woken through the first waker, polled with the second: the child's wake is not lost.
             assert!(poll_once(&mut all, &second).is_pending());
             assert_eq!(controls.iter().map(polls).collect::<Vec<_>>(), [2, 1, 1]);
-            // The child was last polled with the first waker. Its wake goes to the second all the same.
+            // The child was last polled with the first waker. Its wake goes to the second all the
+            // same.
             controls[1].wake();
             assert_eq!((first_wakes.get(), second_wakes.get()), (1, 1));
             assert!(poll_once(&mut all, &second).is_pending());
@@ -732,7 +743,8 @@ fn a_gather_may_be_polled_with_another_waker_at_any_time_and_wakes_the_last_one(
 fn a_gather_may_be_moved_to_another_task_before_and_between_polls() {
     finishes(|| {
         run(async {
-            // Moved before any poll, and then after each, from task to task; the children are woken in the last.
+            // Moved before any poll, and then after each, from task to task; the children are
+            // woken in the last.
             for moves in 0..4 {
                 let (controls, futures) = children::<Result<usize, ()>>(40);
                 let mut all = gather(futures);
@@ -792,7 +804,8 @@ fn a_gather_may_be_moved_to_another_runtime_and_thread_between_polls() {
         thread.join().unwrap()
     });
     assert_eq!(results, Ok((0..40).collect()));
-    // The first runtime learns by a message that it has the gather no more. The thread's answer comes after it.
+    // The first runtime learns by a message that it has the gather no more. The thread's answer
+    // comes after it.
     first.block_on(async { spawn_blocking(|| ()).await }).unwrap();
     assert_eq!(first.metrics().groups_alive(), 0);
 }
@@ -854,7 +867,8 @@ fn a_gather_outlives_the_runtime_that_polled_it() {
     assert_eq!(run(poll_next_turn(&mut all)), Poll::Ready(Ok(vec![0, 1, 2])));
 }
 
-// ---- What the call shape promises beside these: borrowed data, and `Send` where the children are.
+// ---- What the call shape promises beside these: borrowed data, and `Send` where the children
+// are.
 
 #[test]
 fn children_may_borrow_from_the_caller_also_mutably_and_without_send() {

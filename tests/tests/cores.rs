@@ -1,4 +1,5 @@
-//! A runtime on each of several threads: tasks that go from one to another, and sockets that are handed over.
+//! A runtime on each of several threads: tasks that go from one to another, and sockets that are
+//! handed over.
 //!
 //! `threads.rs` has the promises about one remote task.
 
@@ -143,7 +144,8 @@ fn streams_that_one_core_accepts_are_served_by_the_others() {
                 for (number, core) in (0..CLIENTS).zip(cores.iter().cycle()) {
                     let (stream, _) = listener.accept().await?;
                     if number % 2 == 0 {
-                        // The data is there, and its event has been used up here: there must be one over there.
+                        // The data is there, and its event has been used up here: there must be
+                        // one over there.
                         stream.peek(&mut [0]).await?;
                     }
                     let stream = stream.into_std()?;

@@ -1,5 +1,5 @@
-//! Looking into a runtime: the tree of a dump, the warning of a gather that nobody polls, and the end of a run in which all
-//! tasks are asleep. What the documentation shows of them is made here.
+//! Looking into a runtime: the tree of a dump, the warning of a gather that nobody polls, and the
+//! end of a run in which all tasks are asleep. What the documentation shows of them is made here.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending};
@@ -26,7 +26,8 @@ fn run_virtually<F: Future>(future: F) -> F::Output {
     Builder::new().virtual_clock(true).build().expect("there are descriptors").block_on(future)
 }
 
-/// A dump as text, without the numbers of the runtime and the lines of this file, which say nothing.
+/// A dump as text, without the numbers of the runtime and the lines of this file, which say
+/// nothing.
 #[track_caller]
 fn text_of(dump: &Dump) -> String {
     assert_eq!(dump.status, Status::Taken);
@@ -330,7 +331,8 @@ fn the_dump_of_a_runtime_that_does_not_answer_says_so() {
 
 // ---- gathers that nobody polls
 
-/// Holds a gather whose child has a lock, and waits for that lock: the shape of a futurelock. It is let go after ten seconds.
+/// Holds a gather whose child has a lock, and waits for that lock: the shape of a futurelock. It
+/// is let go after ten seconds.
 async fn futurelock() {
     let lock = Rc::new(async_lock::Mutex::new(()));
     let child = async |seconds: u32| {
@@ -370,7 +372,8 @@ run: 0 tasks, 1 gather, 1 timer, 0 sockets
     assert!(complaint.contains(&shown), "the guide shows:\n{shown}\nand it said:\n{complaint}");
 }
 
-/// Said by a test in whose process a gather was in fact not polled for as long as a stall takes, because the machine is busy.
+/// Said by a test in whose process a gather was in fact not polled for as long as a stall takes,
+/// because the machine is busy.
 const TOO_SLOW: &str = "the machine was too slow for this test";
 
 fn say_if_too_slow(took: Duration, allowed: Duration) {
@@ -407,7 +410,8 @@ fn a_stall_is_reported_in_time_on_the_real_clock_though_nothing_else_wakes_the_l
     if is_alone(test) {
         let runtime = Builder::new().stall_warning(Duration::from_millis(50)).build().unwrap();
         return runtime.block_on(async {
-            // With a socket, events may still come, so the run waits for the parent as long as that takes.
+            // With a socket, events may still come, so the run waits for the parent as long as
+            // that takes.
             let _socket = gather::UdpSocket::bind("127.0.0.1:0").await.unwrap();
             let gate = gather_tests::gate::Gate::new();
             let mut held = pin!(gather([yield_now()]).capture());
@@ -650,7 +654,8 @@ fn a_sleep_after_the_virtual_clock_went_on_to_report_a_stall_takes_its_time() {
     if is_alone(test) {
         let runtime = Builder::new().virtual_clock(true).stall_warning(60 * SECOND).build().unwrap();
         return runtime.block_on(async {
-            // With a socket, events may still come, so the run waits for the parent as long as that takes.
+            // With a socket, events may still come, so the run waits for the parent as long as
+            // that takes.
             let _socket = gather::UdpSocket::bind("127.0.0.1:0").await.unwrap();
             let gate = gather_tests::gate::Gate::new();
             let mut held = pin!(gather([yield_now()]).capture());

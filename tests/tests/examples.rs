@@ -1,7 +1,8 @@
-//! The examples as processes: what they do at a small size, and how they end when something is wrong.
+//! The examples as processes: what they do at a small size, and how they end when something is
+//! wrong.
 //!
-//! `load_test` has tests of its own, in `load_test.rs`, and `shutdown` in `signal.rs`; `https` and `websocket_chat` need features
-//! that take long to build, and are run by `.ci/run`.
+//! `load_test` has tests of its own, in `load_test.rs`, and `shutdown` in `signal.rs`; `https` and
+//! `websocket_chat` need features that take long to build, and are run by `.ci/run`.
 
 #![cfg(unix)]
 

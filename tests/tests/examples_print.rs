@@ -1,4 +1,5 @@
-//! The short examples print what their headers say. (The long ones test themselves, or have files of their own.)
+//! The short examples print what their headers say. (The long ones test themselves, or have files
+//! of their own.)
 
 use std::fs;
 use std::path::Path;

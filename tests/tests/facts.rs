@@ -1,5 +1,5 @@
-//! What the project says of itself, read from its sources and manifests: how much of it is unsafe, what its users build,
-//! how long its files are, where its links lead.
+//! What the project says of itself, read from its sources and manifests: how much of it is unsafe,
+//! what its users build, how long its files are, where its links lead.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -28,8 +28,8 @@ struct Source {
 }
 
 impl Source {
-    /// The names and keywords of the code, each with the number of its line. What stands in a comment, in documentation
-    /// or in a string is none.
+    /// The names and keywords of the code, each with the number of its line. What stands in a
+    /// comment, in documentation or in a string is none.
     fn words(&self) -> Vec<(String, usize)> {
         fn collect(tokens: TokenStream, words: &mut Vec<(String, usize)>) {
             for token in tokens {
@@ -114,7 +114,8 @@ fn there_are_at_most_three_unsafe_blocks_in_two_files_each_with_its_argument() {
     let mut files = BTreeSet::new();
     let mut number = 0;
     for source in published_sources() {
-        // An `unsafe impl` or an `unsafe fn` would count, too: it needs an argument as much as a block does.
+        // An `unsafe impl` or an `unsafe fn` would count, too: it needs an argument as much as a
+        // block does.
         for line in source.lines_with("unsafe") {
             let comment = source.comment_above(line);
             let argues = comment.lines().any(|line| line.starts_with("// SAFETY: "));
@@ -333,7 +334,8 @@ fn every_public_name_at_the_root_of_a_crate_stands_in_its_changelog() {
         let used = uses.flat_map(|names| names.split(['{', '}', ',', ':']).map(str::trim).skip(1));
         let modules =
             source.split(" pub mod ").skip(1).map(|rest| rest.split(';').next().unwrap_or_default());
-        // A module on the way to a name, the names of the other crate, and what the macros are made of.
+        // A module on the way to a name, the names of the other crate, and what the macros are
+        // made of.
         let hidden = ["", "*", "compat", "crate", "gather_runtime", "list"];
         let names = used.chain(modules).filter(|name| !hidden.contains(name));
         let names: BTreeSet<_> = names.collect();

@@ -1,5 +1,6 @@
-//! A gather keeps nobody from having their turn, and no child keeps its siblings from it: however many children are
-//! ready at once, however often they wake themselves. What is measured is work (polls of children), not time.
+//! A gather keeps nobody from having their turn, and no child keeps its siblings from it: however
+//! many children are ready at once, however often they wake themselves. What is measured is work
+//! (polls of children), not time.
 
 use std::cell::Cell;
 use std::future::{pending, poll_fn, ready};
@@ -15,8 +16,8 @@ use gather_tests::watchdog::finishes;
 
 const MILLION: usize = 1_000_000;
 
-/// So many polls of children there may be between two turns of another task. A fairly arbitrary number: a few times what
-/// it is, and nothing beside a million.
+/// So many polls of children there may be between two turns of another task. A fairly arbitrary
+/// number: a few times what it is, and nothing beside a million.
 const A_FEW: usize = 1000;
 
 /// How much work was done, and the most that was done between two looks at it.
@@ -50,7 +51,8 @@ impl Work {
     }
 }
 
-/// Runs what `gathering` makes as the main future, and in a task, and checks that another task has its turns meanwhile.
+/// Runs what `gathering` makes as the main future, and in a task, and checks that another task has
+/// its turns meanwhile.
 fn check_that_a_task_has_its_turns(gathering: impl AsyncFn(Rc<Work>) + Copy + 'static) {
     for in_a_task in [false, true] {
         let work = Rc::new(Work::default());
@@ -209,8 +211,9 @@ fn a_gather_that_never_ends_lets_a_socket_and_a_wake_from_another_thread_come_th
     });
 }
 
-/// Tasks that read a datagram each, all of which come at once. The main future is polled whenever one has read, and with
-/// `wakes_itself` as often as it can. Gives how many had read at each of its polls.
+/// Tasks that read a datagram each, all of which come at once. The main future is polled whenever
+/// one has read, and with `wakes_itself` as often as it can. Gives how many had read at each of
+/// its polls.
 fn polls_while_many_sockets_are_read(wakes_itself: bool) -> Vec<usize> {
     const SOCKETS: usize = 200;
     run(async {
@@ -324,7 +327,8 @@ fn a_child_that_wakes_itself_is_polled_no_more_often_than_its_siblings_that_do_s
                 polls[this].set(polls[this].get() + 1);
                 let others = polls.iter().map(Cell::get);
                 let (least, most) = (others.clone().min().unwrap(), others.max().unwrap());
-                // The first have a few rounds while the last are yet to start. It does not become more.
+                // The first have a few rounds while the last are yet to start. It does not become
+                // more.
                 assert!(most - least <= 5, "{least} to {most} polls");
                 cx.waker().wake_by_ref();
                 if polls[this].get() == 1000 { Poll::Ready(()) } else { Poll::Pending }

@@ -1,5 +1,5 @@
-//! Wakes for children that are gone, which come when another owner has their row, or will have it; and inputs that do not know
-//! how long they are.
+//! Wakes for children that are gone, which come when another owner has their row, or will have it;
+//! and inputs that do not know how long they are.
 
 use std::cell::{Cell, RefCell};
 use std::future::{poll_fn, ready};
@@ -13,7 +13,8 @@ use gather_tests::children::poll_next_turn;
 use gather_tests::probe::{Probe, poll_once};
 use gather_tests::watchdog::finishes;
 
-/// The wakers of so many children of a gather that was dropped. Its row is free now, and the next owner takes it.
+/// The wakers of so many children of a gather that was dropped. Its row is free now, and the next
+/// owner takes it.
 fn late_wakers(count: usize) -> Vec<Waker> {
     let probes: Vec<_> = (0..count).map(|_| Probe::new()).collect();
     let mut gather = gather(probes.iter().map(Probe::never)).capture();
@@ -24,7 +25,8 @@ fn late_wakers(count: usize) -> Vec<Waker> {
 /// More children than the owners below have, and no more than a free row has places for.
 const LATE: usize = 32;
 
-/// Runs `owner` where the late wakes come before it has the row, and where they come when it calls the function that it is given.
+/// Runs `owner` where the late wakes come before it has the row, and where they come when it calls
+/// the function that it is given.
 fn with_late_wakes(owner: impl AsyncFn(&dyn Fn())) {
     for come_before in [true, false] {
         run(async {

@@ -1,4 +1,5 @@
-//! The example `load_test` as a process, against its own server and against servers of these tests that misbehave.
+//! The example `load_test` as a process, against its own server and against servers of these tests
+//! that misbehave.
 //!
 //! `nginx.rs` has the tests against a real server.
 
@@ -26,8 +27,9 @@ use gather_tests::example::{closed_pipe, program};
 use gather_tests::guide;
 use gather_tests::load_test::{Ended, LoadTest};
 
-/// Nobody listens on port 1 of this machine, and the system gives it to nobody. A port that it does give out may be another
-/// program's by now, or the client's own: of the connections to one that is free, one in some thousands can meet itself.
+/// Nobody listens on port 1 of this machine, and the system gives it to nobody. A port that it
+/// does give out may be another program's by now, or the client's own: of the connections to one
+/// that is free, one in some thousands can meet itself.
 const REFUSING: &str = "http://127.0.0.1:1/";
 
 /// A timeout that only what hangs could reach.
@@ -63,8 +65,8 @@ struct Seen {
     dead: AtomicBool,
 }
 
-/// Starts a server that asks `reply` what to do with each request, which it numbers from 1 on in the order of their
-/// arrival. It ends with the test's process, or by [`Reply::Die`].
+/// Starts a server that asks `reply` what to do with each request, which it numbers from 1 on in
+/// the order of their arrival. It ends with the test's process, or by [`Reply::Die`].
 fn server(reply: impl Fn(usize) -> Reply + Send + Sync + 'static) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("http://{}/", listener.local_addr().expect("it is bound"));
@@ -123,7 +125,8 @@ impl Server {
     }
 }
 
-/// The four figures into which the requests are divided: succeeded, another status, failed, given up.
+/// The four figures into which the requests are divided: succeeded, another status, failed, given
+/// up.
 #[track_caller]
 fn divided(ended: &Ended) -> [usize; 4] {
     let given_up = ended.find("given up").unwrap_or(0);
@@ -167,7 +170,8 @@ fn the_report_counts_what_the_server_saw() {
 
 #[test]
 fn large_answers_take_no_more_connections() {
-    // Larger than what a socket gives at once: then a connection is back in the pool only after the answer is complete.
+    // Larger than what a socket gives at once: then a connection is back in the pool only after
+    // the answer is complete.
     static LARGE: LazyLock<String> =
         LazyLock::new(|| format!("HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n{}", "g".repeat(200_000)));
     let server = server(|_| Reply::Send(&LARGE));
@@ -199,7 +203,8 @@ fn a_chart_is_an_svg_of_all_answers() {
         assert_eq!(ended.code, Some(0), "{ended:#?}");
         let svg = fs::read_to_string(&chart).expect("the chart was written");
         check_svg(&svg);
-        // Few answers are drawn as dots, many as the curves of some percentiles (with a stroke each in the legend).
+        // Few answers are drawn as dots, many as the curves of some percentiles (with a stroke
+        // each in the legend).
         assert_eq!(svg.matches("<circle").count(), if curves == 0 { requests } else { 0 });
         assert_eq!(["p50", "p99", "max"].iter().filter(|name| svg.contains(**name)).count(), curves);
     }

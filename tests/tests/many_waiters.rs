@@ -24,8 +24,8 @@ async fn tcp_pair() -> (TcpStream, TcpStream) {
     (client, listener.accept().await.unwrap().0)
 }
 
-/// Has several tasks call `wait` over and over, each on the same socket, and causes one event after the other. Each event
-/// has to end one of the calls, and the tasks take turns.
+/// Has several tasks call `wait` over and over, each on the same socket, and causes one event
+/// after the other. Each event has to end one of the calls, and the tasks take turns.
 async fn check_that_tasks_take_turns<W: Future<Output = ()>>(
     wait: impl Fn() -> W + Clone + 'static,
     mut cause: impl AsyncFnMut(),

@@ -264,7 +264,8 @@ fn the_longest_poll_is_that_of_the_task_that_kept_the_loop() {
         });
         assert!(runtime.metrics().longest_poll() >= LONG);
     }
-    // And sleeping is no poll. (A busy machine may interrupt one for that long, but not each time.)
+    // And sleeping is no poll. (A busy machine may interrupt one for that long, but not each
+    // time.)
     let a_sleep_is_no_poll = |_| {
         let runtime = Runtime::new().unwrap();
         runtime.block_on(sleep(LONG * 4));

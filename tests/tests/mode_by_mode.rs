@@ -1,5 +1,6 @@
-//! What a mode promises beside the contract: when `within` ends and what it gives, quorums, places, policies that panic; and, for
-//! each mode, that its children may borrow and that its future is `Send` if they are.
+//! What a mode promises beside the contract: when `within` ends and what it gives, quorums,
+//! places, policies that panic; and, for each mode, that its children may borrow and that its
+//! future is `Send` if they are.
 
 use std::cell::Cell;
 use std::future::{Future, pending, poll_fn, ready};
@@ -143,7 +144,8 @@ fn no_child_of_within_is_started_after_its_end_and_the_length_is_that_of_the_inp
                 pulled.set(0);
                 (0..1000).map(|_| 1).inspect(|_| pulled.set(pulled.get() + 1)).map(slow)
             };
-            // Each second a batch ends. Once the time is over at the same instant as the second batch, whose places stay empty.
+            // Each second a batch ends. Once the time is over at the same instant as the second
+            // batch, whose places stay empty.
             for (time, batches) in [(2 * SECOND, 2), (SECOND * 5 / 2, 3)] {
                 let begin = now();
                 let outputs = gather(children()).limit(limit).capture().within(time).await;
@@ -276,7 +278,8 @@ fn with_a_limit_a_quorum_is_given_up_when_the_input_has_ended() {
             yield_now().await;
             if index == 1 { Ok(()) } else { Err(()) }
         };
-        // Two of five: after four failures it is lost, and that there is no sixth is known only then.
+        // Two of five: after four failures it is lost, and that there is no sixth is known only
+        // then.
         let error = gather((0..5).map(fail)).limit(1).first_ok_n(2).await.unwrap_err();
         assert_eq!((started.get(), error.failures().len(), error.total()), (5, 4, 5));
     });
@@ -305,7 +308,8 @@ fn errors_and_successes_whose_destructors_panic_are_all_dropped_with_the_gather_
     // Two panics at once would end the process.
     alone(name, || {
         run(async {
-            // The others keep none; and what comes out of a scope's children is the body's to keep.
+            // The others keep none; and what comes out of a scope's children is the body's to
+            // keep.
             let keeps = |mode: &Mode| !matches!(mode, Mode::Race | Mode::Scope) && !mode.gives_as_they_come();
             for mode in Mode::ALL.into_iter().filter(keeps) {
                 let mut brood = Brood::new(FIVE);
@@ -338,7 +342,8 @@ fn a_detailed_failure_has_a_place_for_each_child_of_an_input_that_knows_its_leng
                     if is_known { Box::new(input) } else { Box::new(input.filter(|_| true)) };
                 let mut all = gather(input).limit(3).detailed();
                 assert!(poll_next_turn(&mut all).await.is_pending());
-                // All before it finish, last first as far as they run; with a limit of 3 two more are started for two of them.
+                // All before it finish, last first as far as they run; with a limit of 3 two more
+                // are started for two of them.
                 (0..fails).for_each(|index| controls[index].finish(Ok(index)));
                 for _ in 0..FIVE {
                     assert!(poll_next_turn(&mut all).await.is_pending());

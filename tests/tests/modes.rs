@@ -1,5 +1,5 @@
-//! The contract of `gather` in every mode: each sentence is a module, each promise in it a test, and the test goes through all modes
-//! for which it is promised. A failure names the mode.
+//! The contract of `gather` in every mode: each sentence is a module, each promise in it a test,
+//! and the test goes through all modes for which it is promised. A failure names the mode.
 //!
 //! | sentence | held here for |
 //! |---|---|
@@ -13,14 +13,16 @@
 //! | 8 panics | all modes |
 //! | 9 moves and wakers | all modes |
 //!
-//! (10 is about Python.) `mode_by_mode.rs` has what a mode promises beside that. `contract.rs` has the promises for a plain gather and a
-//! capture in more detail: timers and sockets, threads, inputs that lie. The tasks of a `wait` are polled by the loop and outlive
-//! it: what it promises is in `wait.rs`.
+//! (10 is about Python.) `mode_by_mode.rs` has what a mode promises beside that. `contract.rs` has
+//! the promises for a plain gather and a capture in more detail: timers and sockets, threads,
+//! inputs that lie. The tasks of a `wait` are polled by the loop and outlive it: what it promises
+//! is in `wait.rs`.
 //!
 //! # What the tests catch
 //!
-//! Each of these faults was put into the code on purpose, and these tests failed; most faults fail many others, too. A number is that of the
-//! sentence; a test without one is in `mode_by_mode.rs`. (`random_programs.rs` has a list of its own.)
+//! Each of these faults was put into the code on purpose, and these tests failed; most faults fail
+//! many others, too. A number is that of the sentence; a test without one is in `mode_by_mode.rs`.
+//! (`random_programs.rs` has a list of its own.)
 //!
 //! | fault | caught by |
 //! |---|---|
@@ -121,7 +123,8 @@ async fn start(all: &mut Running, brood: &Brood, count: usize, case: &str) {
     panic!("{case}: {} of {count} were started", polled.len());
 }
 
-/// What a mode gives when its children have finished in that order, with outputs that it lets pass.
+/// What a mode gives when its children have finished in that order, with outputs that it lets
+/// pass.
 fn expected(mode: Mode, order: &[usize]) -> Given {
     let mut indices = order.to_vec();
     match mode {
@@ -170,7 +173,8 @@ mod sentence_1_results_come_in_input_order_and_an_empty_gather_is_ready_at_its_f
                 for limit in [1, 2, 31, 32, 33, 99, 100, 101, usize::MAX] {
                     let case = format!("{mode:?}, limit {limit}");
                     let brood = Brood::new(COUNT);
-                    // Some are ready at their first poll; of the others, one of those that run is finished at a time.
+                    // Some are ready at their first poll; of the others, one of those that run is
+                    // finished at a time.
                     let is_prepared = |index| index % 4 == 3 && mode != Mode::Race;
                     (0..COUNT)
                         .filter(|index| is_prepared(*index))
@@ -424,7 +428,8 @@ mod sentence_3_what_captures_keeps_every_output_and_never_the_cancellation_of_it
     }
 }
 
-/// One after the other: `None` is a poll, `Some` finishes a child, with an output that passes if there is one.
+/// One after the other: `None` is a poll, `Some` finishes a child, with an output that passes if
+/// there is one.
 const SCRIPT: [Option<usize>; 12] =
     [None, Some(2), None, Some(0), Some(4), None, None, Some(1), None, Some(3), None, None];
 
@@ -692,7 +697,8 @@ mod sentence_6_with_a_limit_at_most_n_children_exist_and_the_input_is_pulled_onl
             for mode in Mode::ALL.into_iter().filter(|mode| mode.takes_a_limit()) {
                 for is_ok in mode.enders() {
                     let case = format!("{mode:?}, {is_ok}");
-                    // Endless as far as anyone can see: 100 are ready at once, and the next one ends it.
+                    // Endless as far as anyone can see: 100 are ready at once, and the next one
+                    // ends it.
                     let brood = Brood::new(1000);
                     let ender = if mode == Mode::Race { 0 } else { 100 };
                     (0..ender).for_each(|index| brood.prepare(index, mode.passes(index)));
@@ -814,7 +820,8 @@ mod sentence_8_a_panic_ends_it_at_once_with_that_panic_and_siblings_are_dropped 
     #[test]
     fn a_panic_in_the_destructor_of_a_child_that_finishes() {
         run(async {
-            // It goes before the output is looked at: so it is the panic that ends it, and not an output that would.
+            // It goes before the output is looked at: so it is the panic that ends it, and not an
+            // output that would.
             for mode in Mode::ALL {
                 for (later, is_ok) in [(false, false), (false, true), (true, false), (true, true)] {
                     let case = format!("{mode:?}, {later}, {is_ok}");
@@ -952,7 +959,8 @@ mod sentence_9_it_may_be_moved_or_polled_with_another_waker_before_and_between_p
                 let (second_wakes, second) = counting_waker();
                 check_pending(&poll_once(&mut all, &first), &case);
                 check_pending(&poll_once(&mut all, &second), &case);
-                // Its child was last polled with the first waker; its wake goes to the second all the same.
+                // Its child was last polled with the first waker; its wake goes to the second all
+                // the same.
                 brood.wake(0);
                 assert_eq!((first_wakes.get(), second_wakes.get()), (0, 1), "{case}");
                 // Woken through the second and polled with the first, whose turn it is now.

@@ -1,9 +1,10 @@
 //! Gathers in gathers in gathers: how deep they may be nested, and what a level costs.
 //!
-//! A child is polled inside the poll of its gather, and dropped inside its drop, as all futures in Rust are. So a level costs
-//! stack: about 600 bytes in a release build and 5 kB in a debug build. Ten thousand levels take 6 MB of the 8 MB that a main
-//! thread has (14,000 levels fit) and do not fit the 2 MB of other threads (3,500 do). A wake, on the other hand, is a loop, and a
-//! task between two levels ends the recursion: it is polled and dropped by the loop.
+//! A child is polled inside the poll of its gather, and dropped inside its drop, as all futures in
+//! Rust are. So a level costs stack: about 600 bytes in a release build and 5 kB in a debug build.
+//! Ten thousand levels take 6 MB of the 8 MB that a main thread has (14,000 levels fit) and do not
+//! fit the 2 MB of other threads (3,500 do). A wake, on the other hand, is a loop, and a task
+//! between two levels ends the recursion: it is polled and dropped by the loop.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -71,7 +72,8 @@ fn ten_thousand_nested_gathers_are_polled_woken_and_dropped_on_the_stack_that_th
     );
 }
 
-/// A tree of gathers of eight each. It gives the number of its leaves, and counts how often gathers and leaves are polled.
+/// A tree of gathers of eight each. It gives the number of its leaves, and counts how often
+/// gathers and leaves are polled.
 fn tree(levels: usize, polls: Rc<Cell<usize>>) -> Boxed {
     let mut node: Boxed = match levels {
         0 => Box::pin(async {
@@ -93,8 +95,8 @@ fn tree(levels: usize, polls: Rc<Cell<usize>>) -> Boxed {
 fn gathers_in_gathers_share_one_budget_and_none_goes_on_with_single_steps_when_it_is_spent() {
     let polls = Rc::new(Cell::new(0));
     assert_eq!(run(tree(4, polls.clone())), 4096);
-    // Each leaf is polled twice, each gather a few times. (Were each gather to take one step more in each turn, it would be
-    // 16,368.)
+    // Each leaf is polled twice, each gather a few times. (Were each gather to take one step more
+    // in each turn, it would be 16,368.)
     assert!(polls.get() < 3 * 4096, "{} polls", polls.get());
 }
 

@@ -1,8 +1,9 @@
 //! The example `load_test` against nginx, a server that nobody here wrote, and the end of
 //! `http_server` beside that of nginx. `cargo servers` runs these tests.
 //!
-//! Each starts an nginx of its own: on a free port of the loopback interface, with all its files in a folder of the
-//! test, in the foreground, and as a single process, so that killing it leaves nothing behind.
+//! Each starts an nginx of its own: on a free port of the loopback interface, with all its files
+//! in a folder of the test, in the foreground, and as a single process, so that killing it leaves
+//! nothing behind.
 
 #![cfg(feature = "servers")]
 
@@ -24,14 +25,16 @@ use gather_tests::programs::printed_by;
 const MISSING: &str =
     "nginx is not installed. `apt-get install --no-install-recommends nginx-light` installs it";
 
-/// Larger than what a socket gives at once. A connection is then back in the pool only some time after the answer, and a
-/// pool that nobody bounds opens twice as many connections.
+/// Larger than what a socket gives at once. A connection is then back in the pool only some time
+/// after the answer, and a pool that nobody bounds opens twice as many connections.
 static PAGE: [u8; 50_000] = [b'g'; 50_000];
 
-/// An nginx that runs, and alone: these tests need the whole machine, one because it measures time.
+/// An nginx that runs, and alone: these tests need the whole machine, one because it measures
+/// time.
 struct Nginx {
     process: Child,
-    /// What it says, which is nothing unless something is wrong. Kept because it must be able to say it.
+    /// What it says, which is nothing unless something is wrong. Kept because it must be able to
+    /// say it.
     complaints: BufReader<ChildStderr>,
     folder: PathBuf,
     url: String,
@@ -78,7 +81,8 @@ impl Nginx {
         LoadTest::start(["--url", &self.url].iter().chain(options))
     }
 
-    /// Kills it when `load_test` has said that the first tenth is done. It has nothing else to say before.
+    /// Kills it when `load_test` has said that the first tenth is done. It has nothing else to say
+    /// before.
     #[track_caller]
     fn kill_after_a_tenth(&mut self, load_test: &mut LoadTest) {
         let tenth = load_test.next_complaint().expect("it goes on for longer than this");
@@ -157,8 +161,9 @@ fn configuration(address: &str) -> String {
     )
 }
 
-/// Succeeded, failed and given up must be all there is. The log must agree: it has a line for each answer that was
-/// sent, and at most those 64 that were under way did not arrive, or were not logged any more.
+/// Succeeded, failed and given up must be all there is. The log must agree: it has a line for each
+/// answer that was sent, and at most those 64 that were under way did not arrive, or were not
+/// logged any more.
 #[track_caller]
 fn check_that_all_are_accounted_for(ended: &Ended, requests: usize, log: &[String]) {
     let succeeded = ended.figure("succeeded");

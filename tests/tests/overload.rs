@@ -25,7 +25,8 @@ const SERVER: &str = "GATHER_TESTS_SERVER";
 
 const CLIENTS: u32 = 1000;
 
-/// How often the server tries in vain to accept before its clients go on, and the pause after each time.
+/// How often the server tries in vain to accept before its clients go on, and the pause after each
+/// time.
 const ATTEMPTS: u64 = 30;
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -58,7 +59,8 @@ fn clients() {
         .unwrap();
     let mut tell = server.stdin.take().unwrap();
     let mut printed = BufReader::new(server.stdout.take().unwrap());
-    // What stands behind these words, in a line that may begin with those of the test's own framework.
+    // What stands behind these words, in a line that may begin with those of the test's own
+    // framework.
     let mut wait_for = move |words: &str| {
         let mut line = String::new();
         while !line.contains(words) {
@@ -139,7 +141,8 @@ async fn server() {
     assert_eq!(Handle::current().metrics().sockets_registered(), 1, "the listener");
 }
 
-/// The time for which this thread has had a processor. (`SystemThread` knows it, too, but needs a descriptor to ask.)
+/// The time for which this thread has had a processor. (`SystemThread` knows it, too, but needs a
+/// descriptor to ask.)
 fn busy_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)

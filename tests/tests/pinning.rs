@@ -1,7 +1,8 @@
-//! Attacks on the unsafe code of `gather` (`gather/src/children.rs`): it says that a child never moves from its first
-//! poll until it was dropped. The children here are [`Anchored`]: at every poll and in their destructor they compare
-//! their address with that of their first poll. Or they hold references into themselves, for Miri to follow, which
-//! takes five minutes (one test leaks on purpose, and the loop asks the system for the time):
+//! Attacks on the unsafe code of `gather` (`gather/src/children.rs`): it says that a child never
+//! moves from its first poll until it was dropped. The children here are [`Anchored`]: at every
+//! poll and in their destructor they compare their address with that of their first poll. Or they
+//! hold references into themselves, for Miri to follow, which takes five minutes (one test leaks
+//! on purpose, and the loop asks the system for the time):
 //!
 //! ```text
 //! MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-ignore-leaks" cargo +nightly miri test -p gather-tests --test pinning
@@ -38,7 +39,8 @@ fn assert_none(moves: &Log<String>) {
     assert_eq!(moves.take(), Vec::<String>::new());
 }
 
-/// Polls until every child that can start has started: a gather stops at the end of its budget and goes on later.
+/// Polls until every child that can start has started: a gather stops at the end of its budget and
+/// goes on later.
 async fn poll_all(all: &mut (impl Future + Unpin)) {
     for _ in 0..10 {
         assert!(poll_next_turn(all).await.is_pending());
@@ -200,7 +202,8 @@ fn children_stay_where_they_are_while_the_limit_goes_up_and_down() {
 
 #[test]
 fn a_limit_may_go_up_one_by_one_as_often_as_one_likes() {
-    // As one does who looks for the limit that a server bears. Each step adds a chunk for one child.
+    // As one does who looks for the limit that a server bears. Each step adds a chunk for one
+    // child.
     run(async {
         let (controls, futures, moves) = anchored(200);
         let mut all = gather(futures);

@@ -1,5 +1,6 @@
-//! tokio-postgres and deadpool on this runtime, against PostgreSQL: what libraries that nobody here wrote make of our sockets,
-//! and what is left when gathered queries are dropped. `cargo servers` runs these tests.
+//! tokio-postgres and deadpool on this runtime, against PostgreSQL: what libraries that nobody
+//! here wrote make of our sockets, and what is left when gathered queries are dropped.
+//! `cargo servers` runs these tests.
 
 #![cfg(all(unix, feature = "servers"))]
 

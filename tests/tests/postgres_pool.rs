@@ -1,5 +1,5 @@
-//! The example `postgres_pool` against PostgreSQL: how many connections it makes, and what a restart does. `cargo servers` runs
-//! these tests.
+//! The example `postgres_pool` against PostgreSQL: how many connections it makes, and what a
+//! restart does. `cargo servers` runs these tests.
 
 #![cfg(all(unix, feature = "servers"))]
 

@@ -1,5 +1,6 @@
-//! lapin on this runtime, against RabbitMQ. lapin has a thread of its own, from which it connects, spawns and sleeps on the
-//! runtime of another thread, and on which it reads and writes the socket. `cargo servers` runs these tests.
+//! lapin on this runtime, against RabbitMQ. lapin has a thread of its own, from which it connects,
+//! spawns and sleeps on the runtime of another thread, and on which it reads and writes the
+//! socket. `cargo servers` runs these tests.
 
 #![cfg(all(unix, feature = "servers"))]
 

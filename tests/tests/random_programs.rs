@@ -1,10 +1,11 @@
 //! Random programs against a model.
 //!
-//! A seed gives a [`Program`]: a tree of gathers in every mode, with and without limits, whose leaves sleep, yield, wake
-//! themselves, are woken by another thread, succeed, fail, panic, and have destructors that panic, spawn or wake. It runs
-//! twice on the virtual clock, and the [`Model`] says what has to happen: every poll, every end, every drop and every child that is
-//! asked for, in order, with the time; and the outcome. While it runs, no child may be polled without a wake or after its
-//! end, and in the end everything was dropped, once.
+//! A seed gives a [`Program`]: a tree of gathers in every mode, with and without limits, whose
+//! leaves sleep, yield, wake themselves, are woken by another thread, succeed, fail, panic, and
+//! have destructors that panic, spawn or wake. It runs twice on the virtual clock, and the
+//! [`Model`] says what has to happen: every poll, every end, every drop and every child that is
+//! asked for, in order, with the time; and the outcome. While it runs, no child may be polled
+//! without a wake or after its end, and in the end everything was dropped, once.
 //!
 //! A failure names its seed. To see that seed alone, with its program and what happened:
 //!
@@ -16,7 +17,8 @@
 //!
 //! # What it finds
 //!
-//! Each of these was done to the code on purpose and was found, within the first hundred seeds unless a number stands with it:
+//! Each of these was done to the code on purpose and was found, within the first hundred seeds
+//! unless a number stands with it:
 //!
 //! | in | fault |
 //! |---|---|
@@ -32,7 +34,8 @@
 //! | `scope` | it ends with its body; new children start in the wrong order; children are not dropped at an error; a destructor's panic then is forgotten |
 //! | the runtime | timers of one instant are lost; a yield does not wait for the end of the turn |
 //!
-//! Not found, because it changes nothing but the time that it takes: a poll that ends after 32 children with more to do.
+//! Not found, because it changes nothing but the time that it takes: a poll that ends after 32
+//! children with more to do.
 
 use std::env;
 use std::panic::{self, AssertUnwindSafe, catch_unwind, resume_unwind};

@@ -1,4 +1,5 @@
-//! Faults that this project had, and that its other tests did not find. Each test failed before the fault was mended.
+//! Faults that this project had, and that its other tests did not find. Each test failed before
+//! the fault was mended.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn};
@@ -54,8 +55,9 @@ fn a_late_wake_for_a_gather_macro_that_is_gone_polls_no_child_of_the_next() {
 #[test]
 fn late_wakes_for_the_first_children_of_a_gather_that_is_gone_poll_no_child_of_those_that_follow() {
     run(async {
-        // The children of a gather that have one slot after the other count from what their gather counts from; so did the
-        // gathers, and the second child of the first gather was the first of the second, for a waker.
+        // The children of a gather that have one slot after the other count from what their gather
+        // counts from; so did the gathers, and the second child of the first gather was the first
+        // of the second, for a waker.
         for ready in 0..8 {
             let (place, polls) = (RefCell::new(None), Cell::new(0));
             let late = async {
@@ -121,7 +123,8 @@ fn the_loop_looks_up_after_a_thousand_units_of_work_however_many_tasks_are_ready
         for _ in 0..20 {
             let before = polls.load(Ordering::Relaxed);
             let there = polls.clone();
-            // The closure runs when the loop looks at what others have sent, which it does before timers and sockets.
+            // The closure runs when the loop looks at what others have sent, which it does before
+            // timers and sockets.
             let look = Handle::current().spawn(move || {
                 let after = there.load(Ordering::Relaxed);
                 async move { after }

@@ -1,10 +1,12 @@
-//! Scopes: CPython's own tests for `asyncio.TaskGroup`, as far as they have a meaning here, each with its name in Python;
-//! and then borrows, polls and wakes. (Handles, panics and destructors: `scope_faults.rs`.)
+//! Scopes: CPython's own tests for `asyncio.TaskGroup`, as far as they have a meaning here, each
+//! with its name in Python; and then borrows, polls and wakes. (Handles, panics and destructors:
+//! `scope_faults.rs`.)
 //!
-//! What was left out is about asynchronous clean-up (`finally` with an `await`), which there is not: what is cancelled is
-//! dropped. What the compiler refuses is in `src/refused.rs`, and there are the cases of misuse (`already_entered`,
-//! `double_enter`, `not_entered`, `without_parent_task`, `test_taskgroup_finished`). Who waits for whom (`test_stack_tgroup`)
-//! is in `dump.rs`, and what a child allocates in `allocations.rs`.
+//! What was left out is about asynchronous clean-up (`finally` with an `await`), which there is
+//! not: what is cancelled is dropped. What the compiler refuses is in `src/refused.rs`, and there
+//! are the cases of misuse (`already_entered`, `double_enter`, `not_entered`,
+//! `without_parent_task`, `test_taskgroup_finished`). Who waits for whom (`test_stack_tgroup`) is
+//! in `dump.rs`, and what a child allocates in `allocations.rs`.
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
@@ -609,7 +611,8 @@ fn an_error_and_a_cancellation_of_the_parent_at_once_end_in_the_cancellation() {
     });
 }
 
-// CPython: test_exception_refcycles_direct, test_exception_refcycles_errors, test_exception_refcycles_base_error
+// CPython: test_exception_refcycles_direct, test_exception_refcycles_errors,
+// test_exception_refcycles_base_error
 #[test]
 fn nothing_is_kept_of_errors_outputs_and_children_after_the_end_though_their_wakers_are() {
     run(async {
@@ -730,7 +733,8 @@ fn a_child_that_is_spawned_by_a_child_in_its_first_poll_is_dropped_with_the_othe
             })
             .await;
             assert_eq!(given, Err("the error"), "{is_own_failure}");
-            // The first was polled before the failure, and those that were spawned meanwhile were behind it.
+            // The first was polled before the failure, and those that were spawned meanwhile were
+            // behind it.
             assert_eq!((polled.get(), census.made(), census.alive(), groups_alive()), (1, 1, 0, 0));
         }
     });
@@ -990,7 +994,8 @@ fn a_child_that_wakes_itself_and_a_child_that_spawns_without_end_starve_neither_
 fn a_wake_that_comes_while_children_are_polled_is_not_lost_whoever_it_is_for() {
     finishes(|| {
         run(async {
-            // Each child, when polled for the first time, wakes the one before it, which waits already; at the second, itself.
+            // Each child, when polled for the first time, wakes the one before it, which waits
+            // already; at the second, itself.
             let wakers = RefCell::new(vec![None::<Waker>; 30]);
             let given: Outcome = scope(async |s| {
                 for index in 0..30usize {

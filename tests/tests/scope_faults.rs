@@ -1,4 +1,5 @@
-//! Scopes whose children are cancelled, panic, and do things in their destructors: alone, in one another, and at random.
+//! Scopes whose children are cancelled, panic, and do things in their destructors: alone, in one
+//! another, and at random.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn, ready};
@@ -293,7 +294,8 @@ fn a_child_may_cancel_the_scope_and_so_may_a_destructor_and_what_is_spawned_then
         })
         .await;
         assert_eq!((given, census.made(), census.dropped()), (Ok(()), 3, 3));
-        // The first destructor cancels what there is; the last two cancel also what those before them have spawned.
+        // The first destructor cancels what there is; the last two cancel also what those before
+        // them have spawned.
         assert_eq!(log.take(), ["spawned by a destructor", "spawned after"]);
     });
 }
@@ -317,7 +319,8 @@ fn a_scope_ends_when_its_last_child_was_cancelled() {
     });
 }
 
-/// What is dropped at each await point of a body and its children, which borrow and await one another.
+/// What is dropped at each await point of a body and its children, which borrow and await one
+/// another.
 async fn busy(census: &Census, outputs: &Census) -> Outcome<usize> {
     let _outside = census.guard();
     scope(async |s| {
@@ -480,7 +483,8 @@ fn a_panic_in_a_destructor_keeps_no_other_from_running_and_the_first_panic_comes
 fn a_panic_in_a_destructor_while_another_panic_is_under_way_does_not_abort() {
     alone("a_panic_in_a_destructor_while_another_panic_is_under_way_does_not_abort", || {
         run(async {
-            // One that unwinds through the one who holds the scope, and that of a child whose own destructor panics.
+            // One that unwinds through the one who holds the scope, and that of a child whose own
+            // destructor panics.
             let dropped = Log::new();
             let mut all: Boxed<'_, Outcome> = Box::pin(scope(async |s| {
                 spawn_bombs(s, 5, &dropped);

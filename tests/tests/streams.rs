@@ -1,4 +1,5 @@
-//! Outputs as they come: `stream()`, whose consumer polls the children, and `for_each()`, whose body runs beside them.
+//! Outputs as they come: `stream()`, whose consumer polls the children, and `for_each()`, whose
+//! body runs beside them.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn, ready};
@@ -20,7 +21,8 @@ use gather_tests::gate::Gate;
 use gather_tests::probe::{Probe, poll_once, some_turns};
 use gather_tests::watchdog::finishes;
 
-/// So many children there may be between two turns of another task. A fairly arbitrary number: a few times what it is.
+/// So many children there may be between two turns of another task. A fairly arbitrary number: a
+/// few times what it is.
 const A_FEW: usize = 1000;
 
 /// Runs with a clock that leaps over sleeps.
@@ -273,8 +275,8 @@ fn children_that_wake_themselves_do_not_keep_the_input_from_going_on() {
     });
 }
 
-/// Runs a consumer of always ready outputs as the main future, and in a task, until a timer has fired and another task has
-/// had a thousand turns. The consumer notes each output.
+/// Runs a consumer of always ready outputs as the main future, and in a task, until a timer has
+/// fired and another task has had a thousand turns. The consumer notes each output.
 fn check_that_others_have_their_turns<C: Future<Output = ()> + 'static>(
     consumer: impl Fn(Rc<Cell<usize>>) -> C + Copy + Send + 'static,
 ) {
@@ -665,7 +667,8 @@ fn bodies_run_one_at_a_time_and_each_to_its_end() {
     });
 }
 
-/// A child that takes ten steps of 100 ms, beside one that is ready, and a body that takes one second for the latter.
+/// A child that takes ten steps of 100 ms, beside one that is ready, and a body that takes one
+/// second for the latter.
 async fn second_of_work(index: usize) -> usize {
     for _ in 0..10 * index {
         sleep(milliseconds(100)).await;
@@ -1010,8 +1013,9 @@ async fn held<T>(guard: Counted, future: impl Future<Output = T>) -> T {
     future.await
 }
 
-/// Four children, of which the first two are finished: the body has the output of one, the other waits. Everything is
-/// counted: children, outputs, the body, what it owns, the input. Then `then` does something to it.
+/// Four children, of which the first two are finished: the body has the output of one, the other
+/// waits. Everything is counted: children, outputs, the body, what it owns, the input. Then `then`
+/// does something to it.
 async fn check_that_all_is_dropped(
     then: impl AsyncFnOnce(Pin<Box<dyn Future<Output = ()> + '_>>, &dyn Fn(bool)),
 ) {
@@ -1129,7 +1133,8 @@ fn panics_in_destructors_cost_no_other_drop_of_for_each() {
                 control.finish(());
                 let result = catch_unwind(AssertUnwindSafe(|| poll_once(&mut all, Waker::noop())));
                 assert_eq!(message(result), "child in flames");
-                // What the user's closure owns goes last: here already, because the whole future unwinds.
+                // What the user's closure owns goes last: here already, because the whole future
+                // unwinds.
                 assert_eq!(log.take(), ["body", "child", "output", "owned by the body"]);
                 drop(all);
             } else {

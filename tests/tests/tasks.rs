@@ -1,4 +1,5 @@
-//! Tasks: the order in which they run, how they end, and the start and the end of the runtime that has them.
+//! Tasks: the order in which they run, how they end, and the start and the end of the runtime that
+//! has them.
 
 #![allow(clippy::async_yields_async, reason = "what waits is handed from one main future to another")]
 
@@ -38,7 +39,8 @@ fn guarded(witness: &Witness) -> impl Future<Output = ()> + use<> {
     }
 }
 
-/// A future that is never ready and runs the closure when it is dropped, also if it was never polled.
+/// A future that is never ready and runs the closure when it is dropped, also if it was never
+/// polled.
 fn with_destructor(f: impl FnOnce()) -> impl Future<Output = ()> {
     let guard = on_drop(f);
     async move {
@@ -534,7 +536,8 @@ fn a_hundred_thousand_tasks_that_own_each_other_in_a_chain_are_dropped_without_a
                 }
                 next.unwrap()
             };
-            // Cancelled, never polled; cancelled when they wait; when the runtime ends; and as outputs that nobody took.
+            // Cancelled, never polled; cancelled when they wait; when the runtime ends; and as
+            // outputs that nobody took.
             run(async { drop(chain()) });
             assert_eq!(dropped.take(), 100_000);
             run(async {
@@ -890,8 +893,8 @@ fn a_runtime_ends_although_destructors_spawn_tasks_whose_destructors_spawn_tasks
     });
 }
 
-// What is dropped last of all may spawn, too: the closure of work that waits in the pool's queue, and the
-// waker of another library.
+// What is dropped last of all may spawn, too: the closure of work that waits in the pool's queue,
+// and the waker of another library.
 #[test]
 fn what_is_spawned_by_the_last_destructors_of_a_runtime_is_dropped_with_the_runtime_around_it() {
     finishes(|| {
@@ -1208,8 +1211,8 @@ fn there_is_room_for_as_many_tasks_as_there_may_be_and_a_future_too_many_comes_b
     });
 }
 
-/// The size of a future that is far too big, but happens. (To put a megabyte into a box takes more than a stack of two in
-/// a debug build already, whatever the runtime does.)
+/// The size of a future that is far too big, but happens. (To put a megabyte into a box takes more
+/// than a stack of two in a debug build already, whatever the runtime does.)
 const BIG: usize = 256 * 1024;
 
 struct Big<const SIZE: usize>([u8; SIZE]);
@@ -1252,7 +1255,8 @@ fn a_big_future_may_be_spawned_on_a_stack_of_the_usual_size() {
     });
 }
 
-// A gather boxes none, so each way station of a child on its way into its slot costs its size, in a debug build.
+// A gather boxes none, so each way station of a child on its way into its slot costs its size, in
+// a debug build.
 #[test]
 fn a_big_future_may_be_gathered_on_a_stack_of_the_usual_size() {
     alone("a_big_future_may_be_gathered_on_a_stack_of_the_usual_size", || {
@@ -1283,7 +1287,8 @@ fn runtimes_that_come_and_go_leave_no_descriptors() {
         one(0);
         let before = open_descriptors();
         (0..2000).for_each(one);
-        // A thread that is just ending may hold one for a moment; two thousand runtimes would hold six thousand.
+        // A thread that is just ending may hold one for a moment; two thousand runtimes would hold
+        // six thousand.
         assert!(only_a_few_more_than(before));
     });
 }

@@ -731,8 +731,8 @@ fn an_event_that_comes_while_another_thread_begins_to_wait_is_not_lost() {
         let mut byte = [0];
         let mut reads = Box::pin(stream.read(&mut byte));
         assert!(poll_once(&mut reads, Waker::noop()).is_pending());
-        // Who waits has looked once, then clones the waker, then looks again and leaves it. In between the event comes:
-        // when the other loop has slept, it has seen it.
+        // Who waits has looked once, then clones the waker, then looks again and leaves it. In
+        // between the event comes: when the other loop has slept, it has seen it.
         let woken = Arc::new(AtomicBool::new(false));
         let wakes = woken.clone();
         let waker = foreign(move |done| match done {
@@ -891,7 +891,8 @@ fn a_socket_that_was_dropped_makes_no_events_though_a_duplicate_of_it_is_open() 
     });
 }
 
-// While the events of one batch are handed out, the first closes the second's socket and opens one in its row.
+// While the events of one batch are handed out, the first closes the second's socket and opens one
+// in its row.
 #[test]
 fn an_event_for_a_socket_that_was_closed_in_the_same_batch_is_not_given_to_the_next_in_its_row() {
     finishes(|| {
@@ -1192,7 +1193,8 @@ fn no_descriptor_of_a_runtime_is_inherited_by_a_child_process() {
     });
 }
 
-// A process that is stopped and continued finds its wait for events interrupted, though it handles no signal.
+// A process that is stopped and continued finds its wait for events interrupted, though it handles
+// no signal.
 #[test]
 #[cfg_attr(not(unix), ignore = "needs a system that can stop processes")]
 fn a_wait_for_events_that_a_signal_interrupts_goes_on() {

@@ -1,4 +1,5 @@
-//! Other threads: wakes that come from them, tasks that they start and await, and handles that end there.
+//! Other threads: wakes that come from them, tasks that they start and await, and handles that end
+//! there.
 
 #![allow(clippy::async_yields_async, reason = "what waits is handed from one main future to another")]
 
@@ -64,7 +65,8 @@ fn no_wake_is_lost_while_the_loop_goes_to_sleep_and_wakes() {
     let report = finishes(|| storm(100_000));
     assert_eq!((report.wakes, report.wakes_seen), (100_000, 100_000));
     assert!(report.parks > 0, "a storm in which the loop never slept has tested nothing");
-    // At most one for each time that the loop lay down; now and then it finds a wake just then, and does not sleep.
+    // At most one for each time that the loop lay down; now and then it finds a wake just then,
+    // and does not sleep.
     let most_rings = report.parks + report.parks / 10 + 10;
     assert!(report.rings.is_none_or(|rings| rings <= most_rings), "{report:?}");
 }

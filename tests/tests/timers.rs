@@ -380,7 +380,8 @@ fn a_timer_that_moves_to_another_runtime_is_that_ones() {
 fn a_timer_may_be_dropped_or_set_again_in_the_very_turn_in_which_it_fires() {
     run_virtually(async {
         let start = now();
-        // Both fire in one turn; then the first that is polled takes the other's timer away, or sets it again.
+        // Both fire in one turn; then the first that is polled takes the other's timer away, or
+        // sets it again.
         let others: Vec<Rc<RefCell<Option<Sleep>>>> = (0..2).map(|_| Rc::default()).collect();
         for other in &others {
             *other.borrow_mut() = Some(sleep(SECOND));
@@ -491,7 +492,8 @@ fn timers_of_one_instant_that_were_set_one_after_another_fire_in_that_order() {
     });
 }
 
-/// A pseudo-random duration: of any magnitude up to a year, and often right beside a boundary of the wheel.
+/// A pseudo-random duration: of any magnitude up to a year, and often right beside a boundary of
+/// the wheel.
 fn any_duration(random: &mut Random) -> Duration {
     let nanoseconds = match random.below(3) {
         0 => (1 << (6 * random.below(9))) + random.below(5), // a power of 64, and a little more
@@ -508,7 +510,8 @@ fn over_three_years_every_timer_fires_in_order_and_at_its_very_nanosecond() {
     /// Who was woken when.
     type Log = Vec<(Duration, usize)>;
 
-    /// What ought to happen: of the deadlines the first, and of equal ones the one that was set first.
+    /// What ought to happen: of the deadlines the first, and of equal ones the one that was set
+    /// first.
     fn model() -> Log {
         let mut randoms: Vec<Random> = (0..SLEEPERS).map(|sleeper| Random::new(sleeper as u64)).collect();
         let (mut heap, mut log, mut set) = (BinaryHeap::new(), Vec::new(), 0);

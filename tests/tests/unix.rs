@@ -265,8 +265,8 @@ fn a_pair_of_datagram_sockets_waits_for_room_and_goes_on_when_there_is() {
     });
 }
 
-// The receiver's queue is full of another's datagrams, so none of the sender's own makes room, and an event, by being
-// received; but each failed attempt makes an event.
+// The receiver's queue is full of another's datagrams, so none of the sender's own makes room, and
+// an event, by being received; but each failed attempt makes an event.
 #[test]
 fn who_sends_to_a_path_whose_queue_others_have_filled_waits_and_gets_through() {
     for is_connected in [false, true] {

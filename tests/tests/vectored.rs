@@ -197,7 +197,8 @@ fn parts_of_every_size_arrive_in_their_order() {
     });
 }
 
-/// Where SIGPIPE has its default action, as in a library inside a C program, a write must not raise it.
+/// Where SIGPIPE has its default action, as in a library inside a C program, a write must not
+/// raise it.
 #[test]
 #[cfg(unix)]
 fn a_write_to_a_peer_that_is_gone_is_an_error_where_sigpipe_would_end_the_process() {

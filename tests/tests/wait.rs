@@ -1,5 +1,6 @@
-//! `wait(tasks)`: CPython's own tests for `asyncio.wait`, under their names, as far as they have a meaning here; then what Rust adds:
-//! who owns the tasks, polls, drops. And what becomes of tasks that are children of a gather.
+//! `wait(tasks)`: CPython's own tests for `asyncio.wait`, under their names, as far as they have a
+//! meaning here; then what Rust adds: who owns the tasks, polls, drops. And what becomes of tasks
+//! that are children of a gather.
 //!
 //! What was left out has no meaning in Rust: the same coroutine twice, wrong modes, no loop.
 

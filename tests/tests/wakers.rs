@@ -1,6 +1,6 @@
-//! Attacks the unsafe code of `runtime/src/waker.rs` through the public API: wakers that outlive what they wake, on any
-//! thread, in any order and number. And the other side: wakers of other libraries that misbehave while this runtime
-//! holds them.
+//! Attacks the unsafe code of `runtime/src/waker.rs` through the public API: wakers that outlive
+//! what they wake, on any thread, in any order and number. And the other side: wakers of other
+//! libraries that misbehave while this runtime holds them.
 
 #![allow(clippy::async_yields_async, reason = "what waits is handed from one main future to another")]
 
@@ -100,8 +100,9 @@ fn a_late_wake_does_not_poll_the_task_that_took_the_row() {
     });
 }
 
-/// Runs `count` children, one after the other in the same slot of a gather. Each, at its first poll, uses those wakers of
-/// its predecessors that `which` selects, and then waits for a timer. Returns the most polls that one of them had.
+/// Runs `count` children, one after the other in the same slot of a gather. Each, at its first
+/// poll, uses those wakers of its predecessors that `which` selects, and then waits for a timer.
+/// Returns the most polls that one of them had.
 fn most_polls_of_a_successor(count: usize, which: fn(&[Waker]) -> &[Waker]) -> usize {
     let late = RefCell::new(Vec::new());
     let most = Cell::new(0);
@@ -143,8 +144,8 @@ fn wakers_of(probes: &[Probe]) -> Vec<Waker> {
     probes.iter().map(Probe::waker).collect()
 }
 
-/// Uses the wakers, here and elsewhere, while a new gather with that many children waits. Returns the most polls that
-/// one of them had before it was woken by its own waker.
+/// Uses the wakers, here and elsewhere, while a new gather with that many children waits. Returns
+/// the most polls that one of them had before it was woken by its own waker.
 async fn most_polls_of_the_next_gather(late: &[Waker], count: usize) -> usize {
     let probes: Vec<Probe> = (0..count).map(|_| Probe::new()).collect();
     let gate = Gate::new();
@@ -619,12 +620,14 @@ struct Leaf {
     fire: Box<dyn FnOnce()>,
 }
 
-/// Forgets what a future gives. Unlike an async block it can be polled again after a poll of it has panicked.
+/// Forgets what a future gives. Unlike an async block it can be polled again after a poll of it
+/// has panicked.
 fn forget_output<F: Future + Unpin + 'static>(mut future: F) -> Pin<Box<dyn Future<Output = ()>>> {
     Box::pin(poll_fn(move |cx| Pin::new(&mut future).poll(cx).map(drop)))
 }
 
-/// A leaf that sleeps is ready only when all that the test does is done: with this clock a busy machine changes nothing.
+/// A leaf that sleeps is ready only when all that the test does is done: with this clock a busy
+/// machine changes nothing.
 fn run_virtually<F: Future>(future: F) -> F::Output {
     virtual_runtime().block_on(future)
 }
@@ -1076,7 +1079,8 @@ fn a_foreign_waker_may_enter_the_runtime_again_when_it_is_cloned_woken_and_dropp
                         }
                     })
                 };
-                // It takes its own place, is woken, is dropped by what is ready, and with what is not.
+                // It takes its own place, is woken, is dropped by what is ready, and with what is
+                // not.
                 let mut leaf = Leaf::new(kind);
                 assert!(leaf.poll(&waker).is_pending());
                 assert!(leaf.poll(&waker).is_pending());

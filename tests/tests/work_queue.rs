@@ -1,5 +1,5 @@
-//! The example `work_queue` on PostgreSQL: no job is lost, and none has its effect twice, whatever happens to the workers.
-//! `cargo servers` runs these tests.
+//! The example `work_queue` on PostgreSQL: no job is lost, and none has its effect twice, whatever
+//! happens to the workers. `cargo servers` runs these tests.
 
 #![cfg(all(unix, feature = "servers"))]
 

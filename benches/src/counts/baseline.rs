@@ -1,4 +1,5 @@
-//! Compared with what: the counts that stand in `benches/counts.txt`, and what is said where the present ones differ.
+//! Compared with what: the counts that stand in `benches/counts.txt`, and what is said where the
+//! present ones differ.
 
 use std::error::Error;
 use std::fmt::Write;
@@ -13,7 +14,8 @@ const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/counts.txt");
 /// How much the instructions of an operation may grow, as a part of them.
 const TOLERANCE: f64 = 0.03;
 
-/// How much an allocation may differ and be the same: what is written in the file has three digits.
+/// How much an allocation may differ and be the same: what is written in the file has three
+/// digits.
 const SAME: f64 = 0.0015;
 
 /// Counts, and the compiler that they belong to.
@@ -96,7 +98,8 @@ impl Baseline {
 /// How the baseline is taken anew.
 const ACCEPT: &str = "cargo counts --accept";
 
-/// Compares the present counts with the baseline. If these are all operations, none may be missing.
+/// Compares the present counts with the baseline. If these are all operations, none may be
+/// missing.
 pub(crate) fn compare(baseline: &Baseline, present: &Baseline, are_all: bool) -> Verdict {
     let (mut failures, mut notes) = (Vec::new(), Vec::new());
     let is_same_compiler = baseline.rustc == present.rustc;

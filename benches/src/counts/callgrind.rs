@@ -14,7 +14,8 @@ use crate::operations::Operation;
 /// The functions of the C library in which every allocation of a Rust program begins.
 const ALLOCATORS: [&str; 6] = ["malloc", "calloc", "realloc", "memalign", "posix_memalign", "aligned_alloc"];
 
-/// Counts operations, as many at once as there are cores: a count does not depend on what else the machine does.
+/// Counts operations, as many at once as there are cores: a count does not depend on what else the
+/// machine does.
 pub(crate) fn counts(operations: &[&Operation]) -> Result<Vec<Count>, Box<dyn Error>> {
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::new());
@@ -86,9 +87,9 @@ impl Profile {
         Ok(Profile::read(&written))
     }
 
-    /// Reads callgrind's format. `fn=` begins a function; `cfn=` and `calls=` tell of a call, and the line after `calls=` what
-    /// the call cost, which is the called function's own affair; any other line that begins with a digit is a position and
-    /// the instructions there.
+    /// Reads callgrind's format. `fn=` begins a function; `cfn=` and `calls=` tell of a call, and
+    /// the line after `calls=` what the call cost, which is the called function's own affair; any
+    /// other line that begins with a digit is a position and the instructions there.
     fn read(text: &str) -> Profile {
         let mut profile = Profile::default();
         let (mut function, mut called) = ("", "");

@@ -1,4 +1,5 @@
-//! `cargo counts`: the instructions, allocations and system calls of the hot operations, and whether they grew.
+//! `cargo counts`: the instructions, allocations and system calls of the hot operations, and
+//! whether they grew.
 //!
 //! | argument | what it does |
 //! |---|---|
@@ -9,26 +10,32 @@
 //! | `--where "yield"` | lists the functions in which the operation's instructions were executed, most first |
 //! | `--run "yield" 1000` | does the operation a thousand times in this process, for a profiler |
 //!
-//! Time says how fast a machine was on a day; a count says what the program did, and is the same the next time. So a change
-//! that makes a path longer by one instruction in thirty shows here, on any machine, however loaded it is.
+//! Time says how fast a machine was on a day; a count says what the program did, and is the same
+//! the next time. So a change that makes a path longer by one instruction in thirty shows here, on
+//! any machine, however loaded it is.
 //!
 //! # How it counts
 //!
-//! * Each operation is done n times in one process and 2n times in another, under valgrind's callgrind. What one operation
-//!   costs is the difference by n: starting the process and the runtime, and the first growth of its tables, drop out.
-//! * Callgrind counts every instruction of the program, on all its threads, also those in the system's libraries. It also
-//!   counts who calls whom, so the calls of `malloc` and its kin are the allocations; the program itself counts nothing, and
-//!   is the one that users build.
-//! * System calls are counted by strace, likewise. They are for the page of the guide, and are not compared.
-//! * It needs valgrind, and does without a crate around it: a crate would start the same program, keep its baselines where
-//!   nobody reviews them, and compare whole runs instead of their differences.
+//! * Each operation is done n times in one process and 2n times in another, under valgrind's
+//!   callgrind. What one operation costs is the difference by n: starting the process and the
+//!   runtime, and the first growth of its tables, drop out.
+//! * Callgrind counts every instruction of the program, on all its threads, also those in the
+//!   system's libraries. It also counts who calls whom, so the calls of `malloc` and its kin are
+//!   the allocations; the program itself counts nothing, and is the one that users build.
+//! * System calls are counted by strace, likewise. They are for the page of the guide, and are not
+//!   compared.
+//! * It needs valgrind, and does without a crate around it: a crate would start the same program,
+//!   keep its baselines where nobody reviews them, and compare whole runs instead of their
+//!   differences.
 //!
 //! # What the figures belong to
 //!
-//! A compiler: with another than the baseline's, instructions are reported and do not fail. Allocations do. A processor and a C
-//! library have a part in them, too, where bytes are copied or a clock is read; it is small beside what is tolerated.
+//! A compiler: with another than the baseline's, instructions are reported and do not fail.
+//! Allocations do. A processor and a C library have a part in them, too, where bytes are copied or
+//! a clock is read; it is small beside what is tolerated.
 //!
-//! Read on in `operations.rs` (what is counted), `callgrind.rs` (how), `baseline.rs` (compared with what).
+//! Read on in `operations.rs` (what is counted), `callgrind.rs` (how), `baseline.rs` (compared
+//! with what).
 
 mod baseline;
 mod callgrind;

@@ -1,7 +1,8 @@
 //! What is counted: the hot operations, each a function that does it so many times.
 //!
-//! Everything here is the same each time: the virtual clock stands still, what is sent over the loopback is there when the call
-//! returns, and another thread is waited for before the loop goes on. So the counts are, too.
+//! Everything here is the same each time: the virtual clock stands still, what is sent over the
+//! loopback is there when the call returns, and another thread is waited for before the loop goes
+//! on. So the counts are, too.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn, ready};
@@ -368,7 +369,8 @@ async fn join_each(times: u64, yields: u32) {
     }
 }
 
-/// A thousand children in a ring hand on a token so often. The next is a stride away, so that no scan finds it soon.
+/// A thousand children in a ring hand on a token so often. The next is a stride away, so that no
+/// scan finds it soon.
 async fn ring(hops: u64) {
     const CHILDREN: usize = 1_000;
     const STRIDE: usize = 617;
@@ -397,7 +399,8 @@ async fn ring(hops: u64) {
     gather((0..CHILDREN).map(child)).capture().await;
 }
 
-/// Ten thousand children leave their wakers, and another thread wakes them all while this one waits for it to end.
+/// Ten thousand children leave their wakers, and another thread wakes them all while this one
+/// waits for it to end.
 async fn woken_by_a_thread() {
     let wakers = RefCell::new(Vec::with_capacity(10_000));
     let child = |_| {
@@ -441,8 +444,8 @@ async fn connection() -> (TcpStream, TcpStream) {
     (near, far)
 }
 
-/// Sends bytes to a task and reads them back, over and over. (The buffers are larger, as they are elsewhere: then a read says
-/// whether there was more.)
+/// Sends bytes to a task and reads them back, over and over. (The buffers are larger, as they are
+/// elsewhere: then a read says whether there was more.)
 async fn echo(times: u64) {
     let (near, far) = connection().await;
     let server = spawn(async move {

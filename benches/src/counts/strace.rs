@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 use crate::count::one_of;
 use crate::operations::Operation;
 
-/// The variable of the environment that asks for the real clock: the virtual one looks at the sockets once more before it leaps.
+/// The variable of the environment that asks for the real clock: the virtual one looks at the
+/// sockets once more before it leaps.
 pub(crate) const REAL_CLOCK: &str = "COUNTS_REAL_CLOCK";
 
 /// How many system calls one operation makes.

@@ -44,7 +44,8 @@ pub(crate) fn markdown(counts: &[(Count, f64)]) -> String {
     text
 }
 
-/// The functions in which an operation spends its instructions, down to those with less than one in a hundred.
+/// The functions in which an operation spends its instructions, down to those with less than one
+/// in a hundred.
 pub(crate) fn functions(functions: &[(String, f64)]) -> String {
     let total: f64 = functions.iter().map(|(_, instructions)| instructions).sum();
     let mut text = format!("{total:>12.1}  in all\n");

@@ -1,13 +1,14 @@
-//! `fan-out 256`: many short connections: connect, send 64 bytes, receive them, close; 256 at once; nanoseconds of the client's CPU
-//! time for one of them.
+//! `fan-out 256`: many short connections: connect, send 64 bytes, receive them, close; 256 at
+//! once; nanoseconds of the client's CPU time for one of them.
 //!
-//! The work: what a crawler or a gateway does. A socket is made, registered, and gone again, for each exchange. Ours is
-//! `gather(..).limit(256)`, with a child for each connection.
+//! The work: what a crawler or a gateway does. A socket is made, registered, and gone again, for
+//! each exchange. Ours is `gather(..).limit(256)`, with a child for each connection.
 //!
-//! Why it is fair: see the header of `net/mod.rs`. The peers, which have no such call, get the cheapest form that a person would write:
-//! 256 tasks that each make one connection after the other, so they spawn a task for every tenth connection and collect
-//! nothing. Nobody looks up a name. The server resets a connection when the client has closed it: else the system would keep each
-//! for a minute, and the search for a free port would become the work.
+//! Why it is fair: see the header of `net/mod.rs`. The peers, which have no such call, get the
+//! cheapest form that a person would write: 256 tasks that each make one connection after the
+//! other, so they spawn a task for every tenth connection and collect nothing. Nobody looks up a
+//! name. The server resets a connection when the client has closed it: else the system would keep
+//! each for a minute, and the search for a free port would become the work.
 
 use std::cell::Cell;
 use std::rc::Rc;

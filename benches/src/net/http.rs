@@ -1,17 +1,20 @@
-//! `server wall`, `server cpu`, `server memory`, and the same for `client`: hyper's HTTP/1.1 over 64 connections that are kept alive,
-//! with a body of 64 bytes; on our runtime and on tokio's.
+//! `server wall`, `server cpu`, `server memory`, and the same for `client`: hyper's HTTP/1.1 over
+//! 64 connections that are kept alive, with a body of 64 bytes; on our runtime and on tokio's.
 //!
-//! The work is mostly hyper's own, the same code for both. The rows show what the runtime beneath it adds: its sockets with hyper's
-//! traits, the tasks that hyper's connections are, and what both take of memory.
+//! The work is mostly hyper's own, the same code for both. The rows show what the runtime beneath
+//! it adds: its sockets with hyper's traits, the tasks that hyper's connections are, and what both
+//! take of memory.
 //!
-//! Why it is fair: see the header of `net/mod.rs`. hyper has tokio's sockets through hyper-util's `TokioIo`, and ours through our
-//! own implementation of its traits, as their users would. Both have their timers in it, which hyper arms for each request that
-//! a server waits for. The other side is by hand and knows only how long a request and an answer are; it is several times faster
+//! Why it is fair: see the header of `net/mod.rs`. hyper has tokio's sockets through hyper-util's
+//! `TokioIo`, and ours through our own implementation of its traits, as their users would. Both
+//! have their timers in it, which hyper arms for each request that a server waits for. The other
+//! side is by hand and knows only how long a request and an answer are; it is several times faster
 //! than hyper, so that `wall` is the measured side's.
 //!
-//! The memory is what the process has of its own when all requests are answered and the connections are open: heap and stacks, and
-//! not the program's file. hyper's buffers, 8 KiB for each connection, are most of it. It is taken after some ten thousand requests: before
-//! that the allocator still grows, for each runtime in its own way.
+//! The memory is what the process has of its own when all requests are answered and the
+//! connections are open: heap and stacks, and not the program's file. hyper's buffers, 8 KiB for
+//! each connection, are most of it. It is taken after some ten thousand requests: before that the
+//! allocator still grows, for each runtime in its own way.
 
 use std::convert::Infallible;
 use std::io;

@@ -1,5 +1,5 @@
-//! The generator of load, the same for every server: connections that each send a request, wait for the whole answer, and send
-//! the next. A loop by hand on epoll.
+//! The generator of load, the same for every server: connections that each send a request, wait
+//! for the whole answer, and send the next. A loop by hand on epoll.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -27,7 +27,8 @@ struct Connection {
 }
 
 impl Load {
-    /// Makes the connections. Each has had one answer when this is done, so the server has accepted all of them.
+    /// Makes the connections. Each has had one answer when this is done, so the server has
+    /// accepted all of them.
     pub(super) fn connect(server: SocketAddr, connections: usize, request: &'static [u8]) -> Self {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).expect("epoll is there");
         let mut load = Self {
@@ -56,7 +57,8 @@ impl Load {
         length
     }
 
-    /// Sends so many requests, and waits for all their answers. Each connection has at most one under way.
+    /// Sends so many requests, and waits for all their answers. Each connection has at most one
+    /// under way.
     pub(super) fn exchange(&mut self, requests: usize) {
         let (mut sent, mut answered) = (0, 0);
         for connection in self.connections.iter_mut().take(requests) {

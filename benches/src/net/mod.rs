@@ -1,4 +1,5 @@
-//! The rows of the network, on Linux: TCP echo, many short connections, and HTTP, over the loopback interface.
+//! The rows of the network, on Linux: TCP echo, many short connections, and HTTP, over the
+//! loopback interface.
 //!
 //! | row | work | figure | file |
 //! |---|---|---|---|
@@ -7,24 +8,30 @@
 //! | `server …` | an HTTP server with 64 connections that are kept alive, and a small body | see below | `http.rs` |
 //! | `client …` | an HTTP client, likewise | see below | `http.rs` |
 //!
-//! `wall` is the time for one request, with 64 under way; `cpu` the CPU time of the measured side for one; `memory` what its
-//! process has of its own, in bytes.
+//! `wall` is the time for one request, with 64 under way; `cpu` the CPU time of the measured side
+//! for one; `memory` what its process has of its own, in bytes.
 //!
 //! # Why it is fair
 //!
-//! * **The other side is the same for all**, and written by hand on epoll: one generator of load (`load.rs`) for all servers, one
-//!   server (`peers/hand.rs`) for all clients. Each side is a process of its own; what is measured runs on the core that all
-//!   other rows run on, the other side on another.
-//! * **CPU time, not wall time**, where the kernel does most of the work: it does not depend on how fast the other side is. It
-//!   is that of all threads of the process, in user's and in system's mode, and what the system does for it there.
-//! * **Idiomatic code**, as the peer's documentation shows it: a task for each connection, one buffer of 4 KiB for its life, read
-//!   what there is, write all of it. The buffer is larger than any message, for everybody: one that is exactly full costs
-//!   most of them a second read, to see that nothing is left.
-//! * **The floors** are two loops by hand, one on epoll itself and one on mio, on which ours and tokio stand: they allocate nothing,
-//!   have no tasks, and know that a message is short. They are what the system alone costs.
+//! * **The other side is the same for all**, and written by hand on epoll: one generator of load
+//!   (`load.rs`) for all servers, one server (`peers/hand.rs`) for all clients. Each side is a
+//!   process of its own; what is measured runs on the core that all other rows run on, the other
+//!   side on another.
+//! * **CPU time, not wall time**, where the kernel does most of the work: it does not depend on
+//!   how fast the other side is. It is that of all threads of the process, in user's and in
+//!   system's mode, and what the system does for it there.
+//! * **Idiomatic code**, as the peer's documentation shows it: a task for each connection, one
+//!   buffer of 4 KiB for its life, read what there is, write all of it. The buffer is larger than
+//!   any message, for everybody: one that is exactly full costs most of them a second read, to see
+//!   that nothing is left.
+//! * **The floors** are two loops by hand, one on epoll itself and one on mio, on which ours and
+//!   tokio stand: they allocate nothing, have no tasks, and know that a message is short. They are
+//!   what the system alone costs.
 //! * **Timers are on** where a peer can do without: a real server has them.
-//! * The peers on io_uring let the kernel do in its own time what others do in theirs. It is in their process's CPU time.
-//! * asyncio, uvloop and Node (`scripts.rs`) run `scripts/echo.py` and `scripts/echo.js`, with their usual streams and sockets, if they are there.
+//! * The peers on io_uring let the kernel do in its own time what others do in theirs. It is in
+//!   their process's CPU time.
+//! * asyncio, uvloop and Node (`scripts.rs`) run `scripts/echo.py` and `scripts/echo.js`, with
+//!   their usual streams and sockets, if they are there.
 
 mod echo;
 mod fan_out;

@@ -1,8 +1,9 @@
-//! The other process of a row: started and ended by the sampling process, on a core of its own; and how much CPU time and
-//! memory a process has taken.
+//! The other process of a row: started and ended by the sampling process, on a core of its own;
+//! and how much CPU time and memory a process has taken.
 //!
-//! A process's time is read from `/proc/<pid>/task/*/schedstat`, in nanoseconds, when it is idle: the system brings it up to date
-//! when a thread goes to sleep. So the measured server needs no second thread that waits for questions.
+//! A process's time is read from `/proc/<pid>/task/*/schedstat`, in nanoseconds, when it is idle:
+//! the system brings it up to date when a thread goes to sleep. So the measured server needs no
+//! second thread that waits for questions.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write as _};
@@ -140,16 +141,18 @@ pub(super) fn own_memory() -> f64 {
     memory_of("self")
 }
 
-/// The memory that a process has of its own, in bytes: heap and stacks, without the pages of files, which are this program with all
-/// its peers and depend on what the system reads ahead. It is `RssAnon`, which is in KiB.
+/// The memory that a process has of its own, in bytes: heap and stacks, without the pages of
+/// files, which are this program with all its peers and depend on what the system reads ahead. It
+/// is `RssAnon`, which is in KiB.
 fn memory_of(process: &str) -> f64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).expect("the process is there");
     let memory = status.lines().find_map(|line| line.strip_prefix("RssAnon:")?.strip_suffix("kB"));
     memory.and_then(|memory| memory.trim().parse::<f64>().ok()).expect("Linux says it") * 1024.0
 }
 
-/// The core to measure on, and one for the other side; `None` if this machine has but one. If this process is pinned, its core is
-/// the first of the two; it may leave it, because the pin is not a boundary.
+/// The core to measure on, and one for the other side; `None` if this machine has but one. If this
+/// process is pinned, its core is the first of the two; it may leave it, because the pin is not a
+/// boundary.
 fn cores() -> Option<(usize, usize)> {
     let own = sched_getaffinity(None).ok()?;
     let measured = (0..CpuSet::MAX_CPU).rev().find(|&core| own.is_set(core))?;

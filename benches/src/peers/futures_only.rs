@@ -1,5 +1,6 @@
-//! The peers that are only a future: they poll their children themselves and run on any executor. Here it is the smallest
-//! one, `futures_lite::future::block_on`, which is the default of [`Executor::block_on`].
+//! The peers that are only a future: they poll their children themselves and run on any executor.
+//! Here it is the smallest one, `futures_lite::future::block_on`, which is the default of
+//! [`Executor::block_on`].
 
 use std::future::Future;
 
@@ -8,7 +9,8 @@ use futures_concurrency::future::TryJoin as _;
 
 use super::{Child, Executor, FailsFast, Gathers, GathersAny};
 
-/// `futures_buffered::try_join_all`: one allocation for all children, wakers without atomics for each wake.
+/// `futures_buffered::try_join_all`: one allocation for all children, wakers without atomics for
+/// each wake.
 pub(crate) struct FuturesBuffered;
 
 impl Executor for FuturesBuffered {

@@ -1,4 +1,5 @@
-//! glommio, on io_uring. It locks memory for its rings: where `ulimit -l` allows too little, it does not start and has no figures.
+//! glommio, on io_uring. It locks memory for its rings: where `ulimit -l` allows too little, it
+//! does not start and has no figures.
 
 use std::future::Future;
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! monoio, with each of its two drivers: io_uring, and epoll ("legacy").
 //!
-//! Its feature `sync`, with which other threads may wake its tasks, is on, as in a program that needs it.
+//! Its feature `sync`, with which other threads may wake its tasks, is on, as in a program that
+//! needs it.
 
 use std::cell::RefCell;
 use std::future::Future;

@@ -1,7 +1,9 @@
-//! The peers that have tasks: what each runtime has to say, and the work written once for all of them.
+//! The peers that have tasks: what each runtime has to say, and the work written once for all of
+//! them.
 //!
-//! A runtime implements [`Runtime`]: how it starts, runs a root future and spawns. [`InTasks`] then gathers with it as its users do
-//! who want ordered outputs: a task for each child, awaited in input order.
+//! A runtime implements [`Runtime`]: how it starts, runs a root future and spawns. [`InTasks`]
+//! then gathers with it as its users do who want ordered outputs: a task for each child, awaited
+//! in input order.
 
 use std::future::Future;
 use std::rc::Rc;

@@ -1,6 +1,7 @@
 //! tokio on one thread, four ways: a task for each child, and its handle awaited.
 //!
-//! The runtime has its reactor and its timers, as any program that does input and output has it, and as ours always has it.
+//! The runtime has its reactor and its timers, as any program that does input and output has it,
+//! and as ours always has it.
 
 use std::future::Future;
 use std::time::Duration;

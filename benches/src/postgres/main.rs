@@ -1,22 +1,26 @@
-//! `cargo bench -p gather-benches --bench postgres`: the example `postgres_pool` beside the same program on tokio and in Python,
-//! in one table.
+//! `cargo bench -p gather-benches --bench postgres`: the example `postgres_pool` beside the same
+//! program on tokio and in Python, in one table.
 //!
-//! Each gathers queries over a pool of 16 connections to a private PostgreSQL, which is started here: 500 queries in which
-//! the server waits for 5 ms, where the pool is what limits, and 20,000 in which it does not, where the programs are. `--quick`
-//! asks fewer, once. Without PostgreSQL nothing is measured, and without Python, or its asyncpg, two are: it says so.
+//! Each gathers queries over a pool of 16 connections to a private PostgreSQL, which is started
+//! here: 500 queries in which the server waits for 5 ms, where the pool is what limits, and 20,000
+//! in which it does not, where the programs are. `--quick` asks fewer, once. Without PostgreSQL
+//! nothing is measured, and without Python, or its asyncpg, two are: it says so.
 //!
 //! # How it is fair
 //!
-//! * **The same work.** One statement, over TCP with a password; the pool is full before the time begins. The results are collected in
-//!   input order, and the first error would end the run.
-//! * **The same libraries** for the two in Rust: tokio-postgres and deadpool, which parse the statement anew for each query. asyncpg has a
-//!   pool of its own, keeps the statement prepared, and is told not to reset a connection that comes back, which would
-//!   double its queries. Both are in its favour. Ours alone has a limit of time for each answer.
-//! * **One thread each.** tokio runs its `current_thread` runtime, as a gather is one thread. The server has the other cores.
-//! * **A process for each figure, in interleaved rounds**; the table has medians. The first round is not counted: in it the
-//!   server is asked over and over how many backends each has.
+//! * **The same work.** One statement, over TCP with a password; the pool is full before the time
+//!   begins. The results are collected in input order, and the first error would end the run.
+//! * **The same libraries** for the two in Rust: tokio-postgres and deadpool, which parse the
+//!   statement anew for each query. asyncpg has a pool of its own, keeps the statement prepared,
+//!   and is told not to reset a connection that comes back, which would double its queries. Both
+//!   are in its favour. Ours alone has a limit of time for each answer.
+//! * **One thread each.** tokio runs its `current_thread` runtime, as a gather is one thread. The
+//!   server has the other cores.
+//! * **A process for each figure, in interleaved rounds**; the table has medians. The first round
+//!   is not counted: in it the server is asked over and over how many backends each has.
 //!
-//! The programs: `ours.rs`, `on_tokio.rs`, `scripts/postgres_pool.py`. How that one gets its library: `python.rs`.
+//! The programs: `ours.rs`, `on_tokio.rs`, `scripts/postgres_pool.py`. How that one gets its
+//! library: `python.rs`.
 
 #[path = "../../../examples/postgres/mod.rs"]
 #[allow(dead_code, reason = "the example needs more of it")]
@@ -210,8 +214,8 @@ fn median(mut figures: Vec<f64>) -> f64 {
     figures[figures.len() / 2]
 }
 
-/// Has this done, and asks the server meanwhile how many backends work for connections of this name. Gives the greatest
-/// answer.
+/// Has this done, and asks the server meanwhile how many backends work for connections of this
+/// name. Gives the greatest answer.
 fn most_backends(
     url: &str,
     name: &str,

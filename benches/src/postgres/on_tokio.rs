@@ -1,5 +1,5 @@
-//! The queries with tokio: `try_join_all` of futures on a runtime of one thread, tokio-postgres as it connects there by itself, and the
-//! same pool.
+//! The queries with tokio: `try_join_all` of futures on a runtime of one thread, tokio-postgres as
+//! it connects there by itself, and the same pool.
 
 use std::time::{Duration, Instant};
 

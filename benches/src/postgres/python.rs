@@ -1,4 +1,5 @@
-//! A Python that has asyncpg: in a virtual environment below `target`, which is made when it is not there.
+//! A Python that has asyncpg: in a virtual environment below `target`, which is made when it is
+//! not there.
 
 use std::env;
 use std::path::PathBuf;

@@ -2,10 +2,11 @@
 //!
 //! # A gather that is held and not polled
 //!
-//! A gather polls its children, and whoever awaits the gather polls that. If you stop awaiting it and keep it, its
-//! children stand still: they keep the locks, permits and connections that they have. Whoever waits for one of those
-//! waits for ever. (It is known as [futurelock](https://github.com/oxidecomputer/omicron/issues/9259).) It takes a
-//! reference to the gather: what awaits it by value drops it in the end.
+//! A gather polls its children, and whoever awaits the gather polls that. If you stop awaiting it
+//! and keep it, its children stand still: they keep the locks, permits and connections that they
+//! have. Whoever waits for one of those waits for ever. (It is known as
+//! [futurelock](https://github.com/oxidecomputer/omicron/issues/9259).) It takes a reference to
+//! the gather: what awaits it by value drops it in the end.
 //!
 //! ```
 //! use gather::{Builder, gather, sleep, timeout};
@@ -30,12 +31,13 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! The runtime can tell: see [the stall warning](super::looking_inside#the-warning-of-a-gather-that-nobody-polls).
+//! The runtime can tell: see
+//! [the stall warning](super::looking_inside#the-warning-of-a-gather-that-nobody-polls).
 //!
-//! The same happens in code that chooses among futures by hand and passes `&mut gather` to each round, as tokio's
-//! `select!` in a loop does: in the branch that won, nothing polls the gather. Let the gather do the choosing
-//! ([`race`](crate::Gather::race), [`within`](crate::Gather::within), [`for_each`](crate::Gather::for_each)), or
-//! spawn it.
+//! The same happens in code that chooses among futures by hand and passes `&mut gather` to each
+//! round, as tokio's `select!` in a loop does: in the branch that won, nothing polls the gather.
+//! Let the gather do the choosing ([`race`](crate::Gather::race),
+//! [`within`](crate::Gather::within), [`for_each`](crate::Gather::for_each)), or spawn it.
 //!
 //! # A loop over a stream whose body waits
 //!
@@ -66,13 +68,13 @@
 //!
 //! # Children that compute, or block
 //!
-//! It is one thread. While a child computes, or calls something that blocks (`std::fs`, `std::thread::sleep`, a
-//! driver that is not async), no other child, task, timer or socket has its turn. Two children that compute take as
-//! long as one after the other.
+//! It is one thread. While a child computes, or calls something that blocks (`std::fs`,
+//! `std::thread::sleep`, a driver that is not async), no other child, task, timer or socket has
+//! its turn. Two children that compute take as long as one after the other.
 //!
-//! Give that to [`spawn_blocking`](crate::spawn_blocking), which runs it on a thread of a pool; or, if it must stay,
-//! call [`yield_now`](crate::yield_now) now and then. [`Metrics::longest_poll`](crate::Metrics::longest_poll) shows
-//! what the worst was.
+//! Give that to [`spawn_blocking`](crate::spawn_blocking), which runs it on a thread of a pool;
+//! or, if it must stay, call [`yield_now`](crate::yield_now) now and then.
+//! [`Metrics::longest_poll`](crate::Metrics::longest_poll) shows what the worst was.
 //!
 //! ```
 //! use gather::{gather, run, spawn_blocking, yield_now};
@@ -97,13 +99,14 @@
 //! # .unwrap();
 //! ```
 //!
-//! A task of `spawn_blocking` that has begun cannot be cancelled: the thread goes on, and its output is dropped.
+//! A task of `spawn_blocking` that has begun cannot be cancelled: the thread goes on, and its
+//! output is dropped.
 //!
 //! # A capture does not capture a panic
 //!
-//! [`capture`](crate::Gather::capture) keeps every output, also an `Err`. A panic is no output: it ends the gather,
-//! and the caller gets the panic. If one child's panic shall not touch the others, let each be a task: its handle
-//! gives an error then.
+//! [`capture`](crate::Gather::capture) keeps every output, also an `Err`. A panic is no output: it
+//! ends the gather, and the caller gets the panic. If one child's panic shall not touch the
+//! others, let each be a task: its handle gives an error then.
 //!
 //! ```
 //! use gather::{Outcomes, gather, run, spawn};
@@ -123,10 +126,10 @@
 //!
 //! # Dropping a `Task` cancels it
 //!
-//! A [`Task`](crate::Task) is the only thing that keeps its future alive, as all futures are kept by who has them. A
-//! gather of handles that ends with an error drops the others, and so cancels these tasks. What shall go on without
-//! you is [`detach`](crate::Task::detach)ed; what shall outlive a wait goes through [`wait()`](crate::wait()), which
-//! hands it back.
+//! A [`Task`](crate::Task) is the only thing that keeps its future alive, as all futures are kept
+//! by who has them. A gather of handles that ends with an error drops the others, and so cancels
+//! these tasks. What shall go on without you is [`detach`](crate::Task::detach)ed; what shall
+//! outlive a wait goes through [`wait()`](crate::wait()), which hands it back.
 //!
 //! ```
 //! use gather::{run, spawn, yield_now};
@@ -148,9 +151,9 @@
 //!
 //! # A future that nobody awaits does nothing
 //!
-//! A gather starts its children at its first poll, not before. `gather(pages);` on a line of its own does nothing at
-//! all, and the compiler warns of it. `let pages = gather(pages);` starts nothing either, until `pages.await`: for
-//! work that begins at once, spawn it.
+//! A gather starts its children at its first poll, not before. `gather(pages);` on a line of its
+//! own does nothing at all, and the compiler warns of it. `let pages = gather(pages);` starts
+//! nothing either, until `pages.await`: for work that begins at once, spawn it.
 //!
 //! ```
 //! use gather::{gather, run};
@@ -167,27 +170,29 @@
 //!
 //! # What is lost when something is dropped
 //!
-//! Cancelling is dropping, so a child ends where it waits, at once. What it holds in its variables is dropped; what
-//! it has done stays done. For each operation its documentation says what is lost. Most lose nothing (`read`, `recv`,
-//! `accept`, `next` of a stream); those that take several steps may have made some of them (`read_exact`,
-//! `write_all`). There is no clean-up that waits: a destructor cannot await. Let it spawn a task that does, and
-//! detach it.
+//! Cancelling is dropping, so a child ends where it waits, at once. What it holds in its variables
+//! is dropped; what it has done stays done. For each operation its documentation says what is
+//! lost. Most lose nothing (`read`, `recv`, `accept`, `next` of a stream); those that take several
+//! steps may have made some of them (`read_exact`, `write_all`). There is no clean-up that waits:
+//! a destructor cannot await. Let it spawn a task that does, and detach it.
 //!
 //! # Depth
 //!
-//! A child is polled inside the poll of its gather, and dropped inside its drop. So gathers in gathers cost stack:
-//! about 600 bytes for a level in a release build, and 5 kB in a debug build. In release 14,000 levels fit the 8 MiB
-//! of a main thread, and 3,500 the 2 MiB of other threads. A wake goes up any number of levels in a loop. A task
-//! between two levels ends the recursion, because the loop polls and drops it: for what is nested as deep as its input
-//! says, such as a walk through folders, spawn each level, or use one [`scope`](crate::scope()) into which all of them
-//! are spawned.
+//! A child is polled inside the poll of its gather, and dropped inside its drop. So gathers in
+//! gathers cost stack: about 600 bytes for a level in a release build, and 5 kB in a debug build.
+//! In release 14,000 levels fit the 8 MiB of a main thread, and 3,500 the 2 MiB of other threads.
+//! A wake goes up any number of levels in a loop. A task between two levels ends the recursion,
+//! because the loop polls and drops it: for what is nested as deep as its input says, such as a
+//! walk through folders, spawn each level, or use one [`scope`](crate::scope()) into which all of
+//! them are spawned.
 //!
 //! # Size
 //!
-//! A future is as large as all that it holds while it waits. That a child is an `async` block with an array of 64 kB
-//! in it means 64 kB for each child that runs: a limit bounds that, and a `Vec` holds it elsewhere. The gather itself
-//! is small, whatever its children: they are on the heap, in chunks that never move. But `gather!` keeps its children
-//! inside, and so is as large as they are together.
+//! A future is as large as all that it holds while it waits. That a child is an `async` block with
+//! an array of 64 kB in it means 64 kB for each child that runs: a limit bounds that, and a `Vec`
+//! holds it elsewhere. The gather itself is small, whatever its children: they are on the heap, in
+//! chunks that never move. But `gather!` keeps its children inside, and so is as large as they are
+//! together.
 //!
 //! ```
 //! use gather::gather;
@@ -205,10 +210,11 @@
 //!
 //! # A poll too many
 //!
-//! A waker is a number, and a number comes round again. The slot of a child that has ended is used for the next, with
-//! a generation that tells the two apart; it has 8 bits. So a waker that was kept while 255
-//! children ended in its slot, and is used then, wakes the one that is there. And if two late wakes come for one slot
-//! while its new child is polled for the first time, that child is polled once more. In both cases there is one poll
-//! that finds nothing to do, which every future has to expect. No wake is ever lost for it.
+//! A waker is a number, and a number comes round again. The slot of a child that has ended is used
+//! for the next, with a generation that tells the two apart; it has 8 bits. So a waker that was
+//! kept while 255 children ended in its slot, and is used then, wakes the one that is there. And
+//! if two late wakes come for one slot while its new child is polled for the first time, that
+//! child is polled once more. In both cases there is one poll that finds nothing to do, which
+//! every future has to expect. No wake is ever lost for it.
 //!
 //! Next: [`looking_inside`](super::looking_inside), to see what a program is doing.

@@ -62,13 +62,14 @@
 //! # Ok::<(), String>(())
 //! ```
 //!
-//! **What becomes of the others.** When a child of Python's `gather` raises, the others go on in the background; what
-//! they raise later is lost, and what they still do happens after the `except`. (Python's own manual points to
-//! `TaskGroup` for that.) Here they are dropped before the error is seen: their destructors have run, their
-//! connections are closed.
+//! **What becomes of the others.** When a child of Python's `gather` raises, the others go on in
+//! the background; what they raise later is lost, and what they still do happens after the
+//! `except`. (Python's own manual points to `TaskGroup` for that.) Here they are dropped before
+//! the error is seen: their destructors have run, their connections are closed.
 //!
-//! **When a child starts.** Python makes a task of each coroutine at the call of `gather`, and each starts at the
-//! next turn of the loop. Here the gather starts its children when it is awaited, in the order of the input.
+//! **When a child starts.** Python makes a task of each coroutine at the call of `gather`, and
+//! each starts at the next turn of the loop. Here the gather starts its children when it is
+//! awaited, in the order of the input.
 //!
 //! # A limit
 //!
@@ -111,8 +112,9 @@
 //! # });
 //! ```
 //!
-//! In Python the tasks go on while the body of the loop waits. Here children are polled when the stream is: if the
-//! body waits, use [`for_each`](crate::Gather::for_each), whose body runs beside them.
+//! In Python the tasks go on while the body of the loop waits. Here children are polled when the
+//! stream is: if the body waits, use [`for_each`](crate::Gather::for_each), whose body runs beside
+//! them.
 //!
 //! # wait
 //!
@@ -130,8 +132,8 @@
 //! # });
 //! ```
 //!
-//! `waited.done` and `waited.pending` are lists, in the order of the input, with indices. Dropping what is pending
-//! cancels it.
+//! `waited.done` and `waited.pending` are lists, in the order of the input, with indices. Dropping
+//! what is pending cancels it.
 //!
 //! # TaskGroup
 //!
@@ -157,14 +159,15 @@
 //! # }).unwrap();
 //! ```
 //!
-//! Both end when all children have, and at the first error drop the rest. `TaskGroup` waits for those it has
-//! cancelled, and raises a group of all that they raised; here nothing can be raised while a future is dropped, so
-//! there is one error.
+//! Both end when all children have, and at the first error drop the rest. `TaskGroup` waits for
+//! those it has cancelled, and raises a group of all that they raised; here nothing can be raised
+//! while a future is dropped, so there is one error.
 //!
 //! # Cancelling
 //!
-//! In Python it is an exception, which is raised where the task waits, at the next turn; a task may catch it, do
-//! other things first, or go on. Here it is a drop: the future is gone, its variables were dropped, and nothing of it
-//! runs again. So there is no `CancelledError` to forget to raise again, and no clean-up that awaits.
+//! In Python it is an exception, which is raised where the task waits, at the next turn; a task
+//! may catch it, do other things first, or go on. Here it is a drop: the future is gone, its
+//! variables were dropped, and nothing of it runs again. So there is no `CancelledError` to forget
+//! to raise again, and no clean-up that awaits.
 //!
 //! Next: [`from_tokio`](super::from_tokio).

@@ -36,9 +36,10 @@
 //! # }).unwrap();
 //! ```
 //!
-//! With more than 30 children `try_join_all` collects an ordered stream, and sees the error of child 31 only when all
-//! before it have given their outputs ([futures-rs #2866](https://github.com/rust-lang/futures-rs/issues/2866)). With
-//! up to 30 it polls all of them whenever one was woken. A gather does neither:
+//! With more than 30 children `try_join_all` collects an ordered stream, and sees the error of
+//! child 31 only when all before it have given their outputs
+//! ([futures-rs #2866](https://github.com/rust-lang/futures-rs/issues/2866)). With up to 30 it
+//! polls all of them whenever one was woken. A gather does neither:
 //!
 //! ```
 //! use gather::{Builder, gather, now, sleep};
@@ -75,8 +76,8 @@
 //! # }).unwrap();
 //! ```
 //!
-//! `buffered(n)` counts outputs that wait for an earlier one against n: while the first is slow, n - 1 of its places
-//! stand idle. In a gather what is done makes room for the next:
+//! `buffered(n)` counts outputs that wait for an earlier one against n: while the first is slow, n
+//! - 1 of its places stand idle. In a gather what is done makes room for the next:
 //!
 //! ```
 //! use gather::{Builder, gather, now, sleep};
@@ -114,8 +115,8 @@
 //! # });
 //! ```
 //!
-//! Where the body shall be able to end it, loop over [`stream()`](crate::Gather::stream), which is a `Stream`: the
-//! adapters of `StreamExt` work on it.
+//! Where the body shall be able to end it, loop over [`stream()`](crate::Gather::stream), which is
+//! a `Stream`: the adapters of `StreamExt` work on it.
 //!
 //! # FuturesUnordered
 //!

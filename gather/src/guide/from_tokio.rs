@@ -55,10 +55,10 @@
 //! # }).unwrap();
 //! ```
 //!
-//! The tasks of a `JoinSet` must be `'static`, so they cannot borrow `client`; they run on all threads of the
-//! runtime, and a child of a gather runs on the gather's. When `join_next` has given an error, the other tasks run on
-//! until the set is dropped, and dropping it only asks them to end: on another thread one may still be at work then.
-//! A gather's children have been dropped.
+//! The tasks of a `JoinSet` must be `'static`, so they cannot borrow `client`; they run on all
+//! threads of the runtime, and a child of a gather runs on the gather's. When `join_next` has
+//! given an error, the other tasks run on until the set is dropped, and dropping it only asks them
+//! to end: on another thread one may still be at work then. A gather's children have been dropped.
 //!
 //! # join! and try_join!
 //!
@@ -106,9 +106,10 @@
 //! # }).unwrap();
 //! ```
 //!
-//! A `select!` in a loop that polls `&mut future` in one branch, and awaits something in the body of another, has the
-//! future stand still meanwhile: that is the shape of a [futurelock](super::footguns). `select!` polls in random
-//! order; a race polls in the order of the input.
+//! A `select!` in a loop that polls `&mut future` in one branch, and awaits something in the body
+//! of another, has the future stand still meanwhile: that is the shape of a
+//! [futurelock](super::footguns). `select!` polls in random order; a race polls in the order of
+//! the input.
 //!
 //! # spawn
 //!
@@ -127,10 +128,11 @@
 //!
 //! # What needs tokio's runtime
 //!
-//! Libraries that ask only for tokio's traits run on gather with the feature `tokio-io`: tokio-rustls,
-//! tokio-postgres. hyper and hyper-util run with the feature `hyper`, async-tungstenite with `futures-io`.
+//! Libraries that ask only for tokio's traits run on gather with the feature `tokio-io`:
+//! tokio-rustls, tokio-postgres. hyper and hyper-util run with the feature `hyper`,
+//! async-tungstenite with `futures-io`.
 //!
-//! Libraries that call `tokio::spawn`, or tokio's timers and sockets (sqlx, reqwest, redis), run if a tokio
-//! runtime works beside gather's. Entering one takes two lines.
+//! Libraries that call `tokio::spawn`, or tokio's timers and sockets (sqlx, reqwest, redis), run
+//! if a tokio runtime works beside gather's. Entering one takes two lines.
 //!
 //! Next: [`libraries_that_want_tokio`](super::libraries_that_want_tokio), which shows them.

@@ -2,12 +2,12 @@
 //!
 //! # The dump
 //!
-//! [`dump()`](crate::dump()) gives the tree of what waits for what: the main future and the tasks, the gathers that
-//! they poll, the children, and so on down. It polls nothing, wakes nobody and needs no preparation: the runtime
-//! reads it off its tables. From another thread, as when the loop does not answer to anything else, it is
-//! [`Handle::dump`](crate::Handle::dump). A dump can be printed, and its [fields](crate::Dump) can be read by a
-//! program. Tasks and gathers can be given names ([`Task::named`](crate::Task::named),
-//! [`Gather::named`](crate::Gather::named)).
+//! [`dump()`](crate::dump()) gives the tree of what waits for what: the main future and the tasks,
+//! the gathers that they poll, the children, and so on down. It polls nothing, wakes nobody and
+//! needs no preparation: the runtime reads it off its tables. From another thread, as when the
+//! loop does not answer to anything else, it is [`Handle::dump`](crate::Handle::dump). A dump can
+//! be printed, and its [fields](crate::Dump) can be read by a program. Tasks and gathers can be
+//! given names ([`Task::named`](crate::Task::named), [`Gather::named`](crate::Gather::named)).
 //!
 //! ```
 //! use gather::{Builder, Dump, dump, gather, sleep, spawn};
@@ -62,15 +62,15 @@
 //!   task "clock" (src/main.rs:25:17): waiting for 3.5 s, polled once
 //! ```
 //!
-//! From top to bottom: the page "index" is done, and "front" and "back" have been waiting since their shorter parts
-//! were. `waiting for` is the time since something was last polled. Of many children the eight that have waited
-//! longest are listed, since those are the ones to look at; of many tasks the eight that were spawned first; and the
-//! others are counted.
+//! From top to bottom: the page "index" is done, and "front" and "back" have been waiting since
+//! their shorter parts were. `waiting for` is the time since something was last polled. Of many
+//! children the eight that have waited longest are listed, since those are the ones to look at; of
+//! many tasks the eight that were spawned first; and the others are counted.
 //!
 //! # The dump of a load test
 //!
-//! The example `load_test` with `--dump 0.3`, over ten connections to a server that answers some requests at once and
-//! others after 400 ms:
+//! The example `load_test` with `--dump 0.3`, over ten connections to a server that answers some
+//! requests at once and others after 400 ms:
 //!
 //! ```text
 //! run: 22 tasks, 1 gather, 28 timers, 10 sockets
@@ -96,15 +96,17 @@
 //!   … and 14 more
 //! ```
 //!
-//! So one can see that ten requests are under way and which are slow: those with the indices 2 and 3, whose
-//! connections (the tasks 1.4 and 1.5) have not been polled since the requests were sent. The tasks are hyper's, for
-//! each connection one; and some more, in which its pool waits for connections that the limit does not let it open.
+//! So one can see that ten requests are under way and which are slow: those with the indices 2 and
+//! 3, whose connections (the tasks 1.4 and 1.5) have not been polled since the requests were sent.
+//! The tasks are hyper's, for each connection one; and some more, in which its pool waits for
+//! connections that the limit does not let it open.
 //!
 //! # The warning of a gather that nobody polls
 //!
-//! With [`Builder::stall_warning`](crate::Builder::stall_warning) the runtime looks for gathers whose children were
-//! woken so long ago and were not polled since: somebody holds the gather and awaits something else (see [the
-//! footguns](super::footguns)). Here it is a lock that one of the children has.
+//! With [`Builder::stall_warning`](crate::Builder::stall_warning) the runtime looks for gathers
+//! whose children were woken so long ago and were not polled since: somebody holds the gather and
+//! awaits something else (see [the footguns](super::footguns)). Here it is a lock that one of the
+//! children has.
 //!
 //! ```
 //! # mod async_lock {
@@ -169,15 +171,15 @@
 //!       #1: waiting for 3.0 s
 //! ```
 //!
-//! The child that is `ready` is the one to look at: it was woken, has something to do, and is not polled. What is
-//! reported once is not reported again until the gather was polled. It costs nothing but a look at the gathers before
-//! the loop sleeps.
+//! The child that is `ready` is the one to look at: it was woken, has something to do, and is not
+//! polled. What is reported once is not reported again until the gather was polled. It costs
+//! nothing but a look at the gathers before the loop sleeps.
 //!
 //! # All tasks are asleep
 //!
-//! On the [virtual clock](crate::Builder::virtual_clock), which is for tests, the runtime can tell when nothing will
-//! ever happen again: nothing is ready, no timer is set, no socket is open, and no thread is at work that could wake
-//! something. Then it does not hang, but panics:
+//! On the [virtual clock](crate::Builder::virtual_clock), which is for tests, the runtime can tell
+//! when nothing will ever happen again: nothing is ready, no timer is set, no socket is open, and
+//! no thread is at work that could wake something. Then it does not hang, but panics:
 //!
 //! ```
 //! use gather::{Builder, gather};
@@ -201,8 +203,9 @@
 //!
 //! # The counters
 //!
-//! [`Metrics`](crate::Metrics) has what the loop counts: polls, wakes, how often it slept, how long the longest poll
-//! took, how many tasks, timers and sockets there are. A number that only grows is a leak; a longest poll of more
-//! than some milliseconds is a child that computes or blocks.
+//! [`Metrics`](crate::Metrics) has what the loop counts: polls, wakes, how often it slept, how
+//! long the longest poll took, how many tasks, timers and sockets there are. A number that only
+//! grows is a leak; a longest poll of more than some milliseconds is a child that computes or
+//! blocks.
 //!
 //! Next: [`costs`](super::costs).

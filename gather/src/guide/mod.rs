@@ -1,4 +1,5 @@
-//! The guide: what there is, what to watch out for, how to look inside, and what it costs. It has no code of its own.
+//! The guide: what there is, what to watch out for, how to look inside, and what it costs. It has
+//! no code of its own.
 //!
 //! | | for |
 //! |---|---|

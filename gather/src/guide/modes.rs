@@ -1,5 +1,5 @@
-//! All ways to run futures side by side. What they promise is in [the contract](crate#the-contract); here is what
-//! there is.
+//! All ways to run futures side by side. What they promise is in
+//! [the contract](crate#the-contract); here is what there is.
 //!
 //! | | children give | ends at | gives | what happens to the others |
 //! |---|---|---|---|---|
@@ -20,10 +20,11 @@
 //!
 //! What all of them share:
 //!
-//! * A panic in a child ends the whole with that panic, when the others have been dropped. No mode captures it. (For
-//!   [`wait()`](crate::wait()) a task that panicked has a result that says so: the panic was the task's.)
-//! * Dropping the whole drops every child, at once. Nothing goes on in the background. (A `wait` drops the handles of
-//!   its tasks, which cancels them.)
+//! * A panic in a child ends the whole with that panic, when the others have been dropped. No mode
+//!   captures it. (For [`wait()`](crate::wait()) a task that panicked has a result that says so:
+//!   the panic was the task's.)
+//! * Dropping the whole drops every child, at once. Nothing goes on in the background. (A `wait`
+//!   drops the handles of its tasks, which cancels them.)
 //! * A child is polled when it was woken, and not because another was.
 //!
 //! # The results are in the order of the input
@@ -71,8 +72,9 @@
 //!
 //! # The input is lazy, and may be endless
 //!
-//! With [`limit(n)`](crate::Gather::limit) at most n children exist at once, and the iterator is asked for the next
-//! only when that may start. So what it does to make a child, such as opening a file, is limited, too.
+//! With [`limit(n)`](crate::Gather::limit) at most n children exist at once, and the iterator is
+//! asked for the next only when that may start. So what it does to make a child, such as opening a
+//! file, is limited, too.
 //!
 //! ```
 //! use gather::{gather, run, yield_now};
@@ -93,14 +95,14 @@
 //! assert!(made.get() <= 103);
 //! ```
 //!
-//! Without a limit every child is started in the first poll, or in the first few: after about a hundred the gather
-//! lets others have their turn.
+//! Without a limit every child is started in the first poll, or in the first few: after about a
+//! hundred the gather lets others have their turn.
 //!
 //! # Any iterator will do
 //!
-//! What it says of its length (`size_hint`) is used to reserve memory, and for nothing else, so it may be unknown, or
-//! wrong. Only two results show it: `within` and `detailed` have a place for each child if the length is known
-//! exactly, and else for each that was started.
+//! What it says of its length (`size_hint`) is used to reserve memory, and for nothing else, so it
+//! may be unknown, or wrong. Only two results show it: `within` and `detailed` have a place for
+//! each child if the length is known exactly, and else for each that was started.
 //!
 //! ```
 //! use gather::{gather, run};
@@ -113,8 +115,9 @@
 //!
 //! # Children borrow
 //!
-//! A gather owns its children and polls them in its own poll; none is sent anywhere. So they may borrow what is
-//! around, and share what is not `Send`, and a `&mut` goes to one of them, or to the body of a `for_each`.
+//! A gather owns its children and polls them in its own poll; none is sent anywhere. So they may
+//! borrow what is around, and share what is not `Send`, and a `&mut` goes to one of them, or to
+//! the body of a `for_each`.
 //!
 //! ```
 //! use gather::{gather, run, sleep};

@@ -8,7 +8,8 @@ use std::ops::ControlFlow;
 
 use crate::policy::{FailFast, Kept, Policy};
 
-/// The mode of [`detailed`](crate::Gather::detailed): the first error ends it, and is given with what the others gave.
+/// The mode of [`detailed`](crate::Gather::detailed): the first error ends it, and is given with
+/// what the others gave.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Detailed;
 
@@ -46,8 +47,9 @@ pub struct Failure<T, E> {
     pub index: usize,
     /// Its error.
     pub error: E,
-    /// What the children gave that had finished by then, by their indices; `None` for all others. There is a place for each
-    /// child if the input knows their number exactly, and else for each that was started.
+    /// What the children gave that had finished by then, by their indices; `None` for all others.
+    /// There is a place for each child if the input knows their number exactly, and else for each
+    /// that was started.
     pub finished: Vec<Option<T>>,
 }
 

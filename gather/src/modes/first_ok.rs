@@ -1,4 +1,5 @@
-//! [`first_ok`](crate::Gather::first_ok) and [`first_ok_n`](crate::Gather::first_ok_n): as many successes as are needed.
+//! [`first_ok`](crate::Gather::first_ok) and [`first_ok_n`](crate::Gather::first_ok_n): as many
+//! successes as are needed.
 //!
 //! Next: [`race`](super::race).
 

@@ -1,4 +1,5 @@
-//! The modes beside fail-fast and capture: each a small [`Policy`](crate::Policy) on the one engine.
+//! The modes beside fail-fast and capture: each a small [`Policy`](crate::Policy) on the one
+//! engine.
 //!
 //! Next: [`within`].
 

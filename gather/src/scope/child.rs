@@ -1,7 +1,7 @@
 //! A child of a scope: one cell that the engine, the scope and its handle share.
 //!
-//! The future is borrowed while it is polled. So a child that is cancelled in its own poll is dropped when that
-//! returns, and any other at once; the engine learns of it by a wake.
+//! The future is borrowed while it is polled. So a child that is cancelled in its own poll is
+//! dropped when that returns, and any other at once; the engine learns of it by a wake.
 //!
 //! This is the last file of the reading order.
 
@@ -30,7 +30,8 @@ pub(super) struct Child<'scope, U, E> {
     key: Cell<usize>,
     /// `None` when it has ended.
     future: RefCell<Option<Boxed<'scope, Result<U, E>>>>,
-    /// The engine's waker, which is one of the runtime's own: no foreign code runs when it is cloned or dropped.
+    /// The engine's waker, which is one of the runtime's own: no foreign code runs when it is
+    /// cloned or dropped.
     waker: Cell<Option<Waker>>,
     is_cancelled: Cell<bool>,
     result: ChildResult<U>,
@@ -118,7 +119,8 @@ impl<'scope, U: 'scope, E> Child<'scope, U, E> {
         self.table.discard(self.clone());
     }
 
-    /// Leaves the children of the scope, and tells the handle that there will be no output (if there is none).
+    /// Leaves the children of the scope, and tells the handle that there will be no output (if
+    /// there is none).
     pub(super) fn settle_cancelled(&self) {
         let in_scope = self.table.remove(self.key.replace(NO_KEY));
         self.result.settle(Stage::Cancelled);
@@ -170,8 +172,9 @@ impl<'scope, U: 'scope, E> AnyHandle<U> for Child<'scope, U, E> {
 
 /// A handle of a child of a [`scope`](crate::scope()), and a future of its output.
 ///
-/// It gives `Ok` with the child's value, or a [`TaskError`] if the child was cancelled. (It never gives the child's error or
-/// panic: those end the scope, and whoever awaits this is dropped.) Dropping it lets the child go on.
+/// It gives `Ok` with the child's value, or a [`TaskError`] if the child was cancelled. (It never
+/// gives the child's error or panic: those end the scope, and whoever awaits this is dropped.)
+/// Dropping it lets the child go on.
 ///
 /// # Panics
 ///
@@ -201,9 +204,10 @@ impl<'scope, U: 'scope> ScopedTask<'scope, U> {
 }
 
 impl<U> ScopedTask<'_, U> {
-    /// Cancels the child: its future is dropped now (or when the poll that is going on returns; or, if the destructor of
-    /// another child is running, after that), and the handle gives [`TaskError::is_cancelled`]. That is no failure of the
-    /// scope. A child that has ended keeps its output, also if it ends in the poll in which it is cancelled.
+    /// Cancels the child: its future is dropped now (or when the poll that is going on returns;
+    /// or, if the destructor of another child is running, after that), and the handle gives
+    /// [`TaskError::is_cancelled`]. That is no failure of the scope. A child that has ended keeps
+    /// its output, also if it ends in the poll in which it is cancelled.
     ///
     /// ```
     /// use gather::{run, scope};

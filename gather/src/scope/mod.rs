@@ -6,13 +6,13 @@
 //!                       (a cell)    └─────────── ScopedTask: cancels it, and takes the output
 //! ```
 //!
-//! It is a gather whose input goes on coming: the engine takes each new child from the scope and runs it as
-//! it runs any child. The body is the first child. A [`child`] is a cell that the engine, the scope and its
-//! handle share.
+//! It is a gather whose input goes on coming: the engine takes each new child from the scope and
+//! runs it as it runs any child. The body is the first child. A [`child`] is a cell that the
+//! engine, the scope and its handle share.
 //!
-//! The children may borrow the scope, and the scope has the children: it is in a `ManuallyDrop`, so that the
-//! compiler need not fear its destructor, and [`Running`] comes after it and drops the children in its place.
-//! All this is checked by the compiler: there is no unsafe code in it.
+//! The children may borrow the scope, and the scope has the children: it is in a `ManuallyDrop`,
+//! so that the compiler need not fear its destructor, and [`Running`] comes after it and drops the
+//! children in its place. All this is checked by the compiler: there is no unsafe code in it.
 //!
 //! Next: [`table`].
 
@@ -33,36 +33,41 @@ use child::Child;
 pub use child::ScopedTask;
 use table::{NewChildren, Polled, Table};
 
-/// Runs a body that may start children while it runs, and ends when the body and every child have ended.
+/// Runs a body that may start children while it runs, and ends when the body and every child have
+/// ended.
 ///
-/// The body is an async closure. It gets the [`Scope`], on which it, and its children, [`spawn`](Scope::spawn) more. The
-/// children run beside the body, on this thread, inside this future; each is polled only when it was woken. They may borrow
-/// what lives outside the scope, and the scope itself; not what is inside the body, which may end before them.
+/// The body is an async closure. It gets the [`Scope`], on which it, and its children,
+/// [`spawn`](Scope::spawn) more. The children run beside the body, on this thread, inside this
+/// future; each is polled only when it was woken. They may borrow what lives outside the scope,
+/// and the scope itself; not what is inside the body, which may end before them.
 ///
-/// It gives what the body gives, if no child fails. It is Python's `asyncio.TaskGroup`, trio's nursery, and
-/// [`std::thread::scope`], for futures.
+/// It gives what the body gives, if no child fails. It is Python's `asyncio.TaskGroup`, trio's
+/// nursery, and [`std::thread::scope`], for futures.
 ///
 /// # Errors
 ///
-/// The first `Err`, of a child or of the body, ends the scope: all others are dropped, and then the error is given.
+/// The first `Err`, of a child or of the body, ends the scope: all others are dropped, and then
+/// the error is given.
 ///
 /// # Panics
 ///
-/// A panic in a child or in the body ends the scope with that panic, after all others were dropped. If a destructor panics
-/// while the scope ends with an error, the panic goes on and the error is dropped; of several panics the first goes on.
+/// A panic in a child or in the body ends the scope with that panic, after all others were
+/// dropped. If a destructor panics while the scope ends with an error, the panic goes on and the
+/// error is dropped; of several panics the first goes on.
 ///
-/// It panics if it is polled where no runtime runs, and if there are more children at once than a gather may have
-/// ([`gather_runtime`](https://docs.rs/gather-runtime) has the table of limits).
+/// It panics if it is polled where no runtime runs, and if there are more children at once than a
+/// gather may have ([`gather_runtime`](https://docs.rs/gather-runtime) has the table of limits).
 ///
 /// # Cancellation
 ///
-/// Dropping the scope's future drops the body and every child at once: the body first. A destructor that panics keeps no
-/// other from running.
+/// Dropping the scope's future drops the body and every child at once: the body first. A
+/// destructor that panics keeps no other from running.
 ///
 /// # Cost
 ///
-/// Two allocations for each child (its future, and what it shares with its handle), one for the body, and memory for as many
-/// children as there were at once. The future is not `Send`: spawn it with [`spawn`](crate::spawn), which does not ask for that.
+/// Two allocations for each child (its future, and what it shares with its handle), one for the
+/// body, and memory for as many children as there were at once. The future is not `Send`: spawn it
+/// with [`spawn`](crate::spawn), which does not ask for that.
 ///
 /// ```
 /// use gather::{run, scope, sleep};
@@ -108,7 +113,8 @@ use table::{NewChildren, Polled, Table};
 /// }));
 /// ```
 ///
-/// What a child takes over (`async move`) may come from anywhere. Nor can the scope leave the body:
+/// What a child takes over (`async move`) may come from anywhere. Nor can the scope leave the
+/// body:
 ///
 /// ```
 /// # use gather::{run, scope};
@@ -145,13 +151,13 @@ where
     Ok(body.take_output().expect("the body has ended"))
 }
 
-// `E: 'env` is not needed here, but by the callers: in the body the compiler knows that `E` outlives `'scope`, as `'env` does.
-// If it knew nothing of how the two compare, then what a child borrows would have to outlive both; with an error that is a
-// `&'static str`, that is, be static.
+// `E: 'env` is not needed here, but by the callers: in the body the compiler knows that `E`
+// outlives `'scope`, as `'env` does. If it knew nothing of how the two compare, then what a child
+// borrows would have to outlive both; with an error that is a `&'static str`, that is, be static.
 /// A group that children are spawned into: see [`scope()`].
 ///
-/// It lives for `'scope`; what its children may borrow lives for `'env`, which is longer. A function that spawns takes a
-/// `&'scope Scope<'scope, '_, E>`:
+/// It lives for `'scope`; what its children may borrow lives for `'env`, which is longer. A
+/// function that spawns takes a `&'scope Scope<'scope, '_, E>`:
 ///
 /// ```
 /// use gather::{Scope, run, scope, yield_now};
@@ -178,16 +184,19 @@ where
 /// ```
 pub struct Scope<'scope, 'env: 'scope, E: 'env> {
     table: Table<'scope, E>,
-    /// Invariant: for a body that works with any `'scope`, there must be no other lifetime than the caller's `'env`.
+    /// Invariant: for a body that works with any `'scope`, there must be no other lifetime than
+    /// the caller's `'env`.
     environment: PhantomData<&'env mut &'env ()>,
 }
 
 impl<'scope, E> Scope<'scope, '_, E> {
     /// Starts a child. It is first polled when the one who spawns it has let the scope go on.
     ///
-    /// The handle is a future of the child's output. It need not be kept: dropping it lets the child go on.
+    /// The handle is a future of the child's output. It need not be kept: dropping it lets the
+    /// child go on.
     ///
-    /// In a scope that is ending (from a destructor, then) the future is dropped, not polled, and its handle gives "cancelled".
+    /// In a scope that is ending (from a destructor, then) the future is dropped, not polled, and
+    /// its handle gives "cancelled".
     pub fn spawn<U, F>(&'scope self, future: F) -> ScopedTask<'scope, U>
     where
         F: Future<Output = Result<U, E>> + 'scope,
@@ -196,8 +205,8 @@ impl<'scope, E> Scope<'scope, '_, E> {
         self.start(None, future)
     }
 
-    /// Starts a child, as [`spawn`](Scope::spawn) does, with a name, which the `Debug` text of its handle and of the scope
-    /// shows while it runs.
+    /// Starts a child, as [`spawn`](Scope::spawn) does, with a name, which the `Debug` text of its
+    /// handle and of the scope shows while it runs.
     pub fn spawn_named<U, F>(&'scope self, name: &str, future: F) -> ScopedTask<'scope, U>
     where
         F: Future<Output = Result<U, E>> + 'scope,
@@ -219,11 +228,11 @@ impl<'scope, E> Scope<'scope, '_, E> {
         ScopedTask::new(child)
     }
 
-    /// Cancels every child that there is now: each is dropped before this returns; a child that calls it, when its poll
-    /// returns (or, if the destructor of another is running, after that).
+    /// Cancels every child that there is now: each is dropped before this returns; a child that
+    /// calls it, when its poll returns (or, if the destructor of another is running, after that).
     ///
-    /// It ends neither the scope nor the body, which go on and may spawn again. If a destructor panics, the panic goes on
-    /// when all have run.
+    /// It ends neither the scope nor the body, which go on and may spawn again. If a destructor
+    /// panics, the panic goes on when all have run.
     pub fn cancel(&self) {
         drop_all(self.table.all().into_iter().map(|child| child.cancel()));
     }

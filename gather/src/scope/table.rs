@@ -1,7 +1,7 @@
 //! The children of a scope, as the engine and the scope find them.
 //!
-//! Children that are cancelled are dropped one after the other, in a loop. Their destructors may cancel others
-//! and spawn, and that costs no stack.
+//! Children that are cancelled are dropped one after the other, in a loop. Their destructors may
+//! cancel others and spawn, and that costs no stack.
 //!
 //! Next: [`child`](super::child).
 
@@ -17,8 +17,8 @@ use std::task::{Context, Poll};
 use super::child::AnyChild;
 use crate::panics::drop_all;
 
-/// A destructor that spawns into an ending scope a future with the same destructor would go on for ever. After
-/// this many it is stopped, and what is left is leaked, as in the runtime.
+/// A destructor that spawns into an ending scope a future with the same destructor would go on for
+/// ever. After this many it is stopped, and what is left is leaked, as in the runtime.
 const MOST_IN_A_ROW: usize = 1 << 24;
 
 /// A child, as the table and the engine share it.
@@ -122,13 +122,15 @@ impl<'scope, E> Table<'scope, E> {
         drop(children);
     }
 
-    /// Gives the memory back, because nothing runs the destructor of a scope. Call it when all children have ended.
+    /// Gives the memory back, because nothing runs the destructor of a scope. Call it when all
+    /// children have ended.
     pub(super) fn free(&self) {
         self.0.replace(State::new(true));
     }
 }
 
-/// The input of the engine: children as they come. There may be one although there was none before.
+/// The input of the engine: children as they come. There may be one although there was none
+/// before.
 pub(super) struct NewChildren<'scope, E>(pub(super) &'scope Table<'scope, E>);
 
 impl<'scope, E> Iterator for NewChildren<'scope, E> {

@@ -26,8 +26,8 @@ read_and_write!("hyper": Read, ReadBufCursor<'_>, Write, for TcpStream, &TcpStre
 #[cfg(unix)]
 read_and_write!("hyper": Read, ReadBufCursor<'_>, Write, for UnixStream, &UnixStream);
 
-/// Spawns what hyper wants to run beside a request or a connection, on the runtime of the thread where it asks.
-/// It has no state, so it is `Send + Sync`, and what it spawns need not be.
+/// Spawns what hyper wants to run beside a request or a connection, on the runtime of the thread
+/// where it asks. It has no state, so it is `Send + Sync`, and what it spawns need not be.
 ///
 /// Executing panics if that thread runs no runtime, or one that has as many tasks as it may.
 #[derive(Clone, Copy, Debug, Default)]

@@ -24,8 +24,8 @@ mod buffer {
         static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     }
 
-    /// Lends the thread's buffer, as much of it as there is `room` for elsewhere. It is taken out meanwhile: `f` may run
-    /// foreign code (a waker's) that needs one too.
+    /// Lends the thread's buffer, as much of it as there is `room` for elsewhere. It is taken out
+    /// meanwhile: `f` may run foreign code (a waker's) that needs one too.
     pub(crate) fn with_buffer<R>(room: usize, f: impl FnOnce(&mut [u8]) -> R) -> R {
         let length = room.min(BUFFER_SIZE);
         // The destructor of another thread-local may run a runtime when this one is gone.

@@ -1,10 +1,10 @@
-//! The traits of tokio and of hyper for reading and writing: they have other names, and another type for the buffer, and
-//! are the same otherwise.
+//! The traits of tokio and of hyper for reading and writing: they have other names, and another
+//! type for the buffer, and are the same otherwise.
 //!
 //! Next: [`futures_io`](super::futures_io).
 
-/// Implements a trait for reading and one for writing, for some streams. The feature stands on each impl, though the
-/// module has it: rustdoc shows it in `gather`, too, then.
+/// Implements a trait for reading and one for writing, for some streams. The feature stands on
+/// each impl, though the module has it: rustdoc shows it in `gather`, too, then.
 macro_rules! read_and_write {
     ($feature:literal: $read:ident, $buffer:ty, $write:ident, for $($stream:ty),*) => {$(
         #[cfg(feature = $feature)]

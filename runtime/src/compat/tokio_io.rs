@@ -1,5 +1,5 @@
-//! `AsyncRead` and `AsyncWrite` of tokio, for the streams and for references to them. Its traits only: no tokio
-//! runtime is there.
+//! `AsyncRead` and `AsyncWrite` of tokio, for the streams and for references to them. Its traits
+//! only: no tokio runtime is there.
 //!
 //! Next: [`hyper`](super::hyper).
 

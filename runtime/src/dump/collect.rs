@@ -1,8 +1,8 @@
 //! Reading the tree off the tables.
 //!
-//! First every group and task is put under the one whose waker it has, if that is still there, or else under the root; then
-//! the tree is walked with a stack of its own, so its depth does not matter. Tasks that are then left, because they await one
-//! another in a ring, follow at the root.
+//! First every group and task is put under the one whose waker it has, if that is still there, or
+//! else under the root; then the tree is walked with a stack of its own, so its depth does not
+//! matter. Tasks that are then left, because they await one another in a ring, follow at the root.
 //!
 //! Next: [`show`](super::show).
 
@@ -48,8 +48,8 @@ struct Tree<'a> {
     lost: Option<Vec<(Owner, Key)>>,
 }
 
-/// Takes the dump of the runtime that has these tables. It may be taken in a poll: of a task, which then runs, or else of the
-/// main future.
+/// Takes the dump of the runtime that has these tables. It may be taken in a poll: of a task,
+/// which then runs, or else of the main future.
 pub(crate) fn collect(local: &Local, in_poll: bool) -> Dump {
     local.tasks.borrow_mut().begin_walk();
     local.groups.borrow_mut().begin_walk();
@@ -136,8 +136,8 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// A task that is under nothing in the tree: those that wait for one another in a ring, and those of a gather that is in
-    /// its first poll.
+    /// A task that is under nothing in the tree: those that wait for one another in a ring, and
+    /// those of a gather that is in its first poll.
     fn next_lost(&mut self) -> Option<Todo<'a>> {
         let lost = self.lost.get_or_insert_with(|| {
             let of = |(owner, tasks): (&Owner, &Vec<(Key, _)>)| {

@@ -1,7 +1,9 @@
-//! What a runtime is doing: the tree of its tasks, gathers and children, taken without polling anything.
+//! What a runtime is doing: the tree of its tasks, gathers and children, taken without polling
+//! anything.
 //!
-//! The parent of a group is a waker, and who awaits a task has left one; our wakers are numbers that name a task or a
-//! child. So the tree is in the tables already, and `collect.rs` reads it off.
+//! The parent of a group is a waker, and who awaits a task has left one; our wakers are numbers
+//! that name a task or a child. So the tree is in the tables already, and `collect.rs` reads it
+//! off.
 //!
 //! Next: [`collect`](mod@collect).
 
@@ -18,10 +20,12 @@ use crate::task::TaskId;
 
 pub(crate) use collect::collect;
 
-/// What the runtime of this thread is doing: a tree of its tasks, gathers and their children, with how long each has waited.
+/// What the runtime of this thread is doing: a tree of its tasks, gathers and their children, with
+/// how long each has waited.
 ///
-/// Nothing is polled for it and nothing changed. It costs time in proportion to what there is (a million children: a few
-/// milliseconds). From another thread: [`Handle::dump`](crate::Handle::dump). Where no runtime runs, it is empty.
+/// Nothing is polled for it and nothing changed. It costs time in proportion to what there is (a
+/// million children: a few milliseconds). From another thread:
+/// [`Handle::dump`](crate::Handle::dump). Where no runtime runs, it is empty.
 ///
 /// ```
 /// use gather_runtime::{dump, run, sleep, spawn, yield_now};
@@ -40,7 +44,8 @@ pub fn dump() -> Dump {
     local::try_running(|local| collect(local, true)).unwrap_or_else(|| Dump::without(Status::NoRuntime))
 }
 
-/// The tree of what a runtime is doing, from [`dump()`]. [`Display`](std::fmt::Display) is for people, the fields for programs.
+/// The tree of what a runtime is doing, from [`dump()`]. [`Display`](std::fmt::Display) is for
+/// people, the fields for programs.
 ///
 /// ```text
 /// run: 2 tasks, 2 gathers, 3 timers, 1 socket
@@ -60,8 +65,8 @@ pub struct Dump {
     pub status: Status,
     /// What it has counted.
     pub metrics: Metrics,
-    /// The tree, from top to bottom: what belongs to a node follows it, one deeper. (So a tree of any depth can be shown and
-    /// dropped in a loop.)
+    /// The tree, from top to bottom: what belongs to a node follows it, one deeper. (So a tree of
+    /// any depth can be shown and dropped in a loop.)
     pub nodes: Vec<Node>,
 }
 
@@ -73,7 +78,8 @@ pub enum Status {
     Taken,
     /// There is no runtime: none runs on this thread, or that of the handle has ended.
     NoRuntime,
-    /// The loop of the runtime did not come round within a second: a poll takes so long, or it does not run now.
+    /// The loop of the runtime did not come round within a second: a poll takes so long, or it
+    /// does not run now.
     NoAnswer,
 }
 
@@ -81,15 +87,18 @@ pub enum Status {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Node {
-    /// How deep in the tree it is: 0 for the main future and for tasks that nothing in the tree awaits.
+    /// How deep in the tree it is: 0 for the main future and for tasks that nothing in the tree
+    /// awaits.
     pub depth: usize,
     /// What it is.
     pub kind: NodeKind,
     /// Whether it waits.
     pub state: State,
-    /// How long ago it was polled last, to about a millisecond. A time of more than 49 days begins again at zero.
+    /// How long ago it was polled last, to about a millisecond. A time of more than 49 days begins
+    /// again at zero.
     pub idle: Duration,
-    /// How often it was polled; `None` for the children of a gather, which are too many to be counted.
+    /// How often it was polled; `None` for the children of a gather, which are too many to be
+    /// counted.
     pub polls: Option<u64>,
 }
 

@@ -1,9 +1,11 @@
-//! Groups: a set of children that share one parent. The narrow waist between this runtime and `gather`.
+//! Groups: a set of children that share one parent. The narrow waist between this runtime and
+//! `gather`.
 //!
-//! A combinator that owns child futures (a gather, a scope, a stream) has one [`Group`]. It gives each child a
-//! waker of its own ([`Polling::with_context`]), and the runtime keeps, for each group, a
-//! first-in-first-out queue of the children that were woken. So the combinator polls just those, in
-//! just that order, and a spurious poll of the combinator polls no child. The group holds no future and no pointer: a row number, and nothing more.
+//! A combinator that owns child futures (a gather, a scope, a stream) has one [`Group`]. It gives
+//! each child a waker of its own ([`Polling::with_context`]), and the runtime keeps, for each
+//! group, a first-in-first-out queue of the children that were woken. So the combinator polls just
+//! those, in just that order, and a spurious poll of the combinator polls no child. The group
+//! holds no future and no pointer: a row number, and nothing more.
 //!
 //! Next: [`queue`](mod@queue).
 
@@ -31,10 +33,11 @@ pub(crate) use row::{Label, Row as GroupRow};
 pub(crate) use table::Groups;
 pub use table::next_generation;
 
-/// A set of children that share one parent, for those who write combinators. (Users of `gather` need not know.)
+/// A set of children that share one parent, for those who write combinators. (Users of `gather`
+/// need not know.)
 ///
-/// Its owner gives each child a number of its choice, and a generation that differs between children that have the same number
-/// one after the other ([`next_generation`]).
+/// Its owner gives each child a number of its choice, and a generation that differs between
+/// children that have the same number one after the other ([`next_generation`]).
 ///
 /// ```
 /// use gather_runtime::group::Group;
@@ -85,8 +88,8 @@ pub struct Group {
 }
 
 impl Group {
-    /// A group without a row: it gets one when it is first polled, on the runtime that polls it. The kind is what a
-    /// dump calls it: "gather", say.
+    /// A group without a row: it gets one when it is first polled, on the runtime that polls it.
+    /// The kind is what a dump calls it: "gather", say.
     #[track_caller]
     pub const fn new(kind: &'static str) -> Group {
         let label = Label { kind, name: None, place: Location::caller() };
@@ -115,12 +118,14 @@ impl Group {
 
     /// One poll of the owner: `cx` is the parent's, and `f` polls the children that were woken.
     ///
-    /// `f` is given a generation if the group is new on this runtime: at its first poll, or because its owner was moved
-    /// here from another runtime. Then every child that exists has to be announced with [`Polling::started`] and
-    /// [`Polling::push`]ed, so that it learns its waker; new ones count their generations from the one that is given.
+    /// `f` is given a generation if the group is new on this runtime: at its first poll, or
+    /// because its owner was moved here from another runtime. Then every child that exists has to
+    /// be announced with [`Polling::started`] and [`Polling::push`]ed, so that it learns its
+    /// waker; new ones count their generations from the one that is given.
     ///
-    /// Until `f` ends with [`Polling::wait`], wakes of children do not wake the parent, because the poll that goes on
-    /// will find them. If it ends without, which is right when the owner has something to give, the next poll finds them.
+    /// Until `f` ends with [`Polling::wait`], wakes of children do not wake the parent, because
+    /// the poll that goes on will find them. If it ends without, which is right when the owner has
+    /// something to give, the next poll finds them.
     ///
     /// # Panics
     ///
@@ -175,7 +180,8 @@ impl Group {
         (queue, first_generation)
     }
 
-    /// Gives the row back. Wakers of its children then wake nobody. Dropping the group does the same.
+    /// Gives the row back. Wakers of its children then wake nobody. Dropping the group does the
+    /// same.
     #[inline(always)] // mostly it was given back before
     pub fn release(&mut self) {
         if self.runtime != RuntimeId::NONE {
@@ -208,8 +214,8 @@ impl Drop for Group {
     }
 }
 
-/// A [`Group`] while its owner is polled. It stays on this thread, and in this poll: so its row is where it is looked for,
-/// and need not be looked for twice.
+/// A [`Group`] while its owner is polled. It stays on this thread, and in this poll: so its row is
+/// where it is looked for, and need not be looked for twice.
 pub struct Polling<'a> {
     local: &'a Local,
     group: &'a Group,
@@ -233,7 +239,8 @@ impl Polling<'_> {
         }
     }
 
-    /// The span of a child with this index, to be entered while it is polled. (Without the feature `tracing` it is nothing.)
+    /// The span of a child with this index, to be entered while it is polled. (Without the feature
+    /// `tracing` it is nothing.)
     #[inline]
     pub fn child_span(&self, index: usize) -> Span {
         self.group.span.of_child(index)
@@ -257,22 +264,23 @@ impl Polling<'_> {
         let _ = self.queue.push(number, generation, self.local.now());
     }
 
-    /// A child was polled for the first time and is pending: from here on wakes for other generations are ignored. The
-    /// index is what a dump shows.
+    /// A child was polled for the first time and is pending: from here on wakes for other
+    /// generations are ignored. The index is what a dump shows.
     #[inline]
     pub fn started(&self, number: u32, generation: u8, index: usize) {
         self.queue.started(number, generation, index, self.local.now());
     }
 
-    /// A child that was started has ended; or [`next`](Polling::next) gave a number that has no child.
+    /// A child that was started has ended; or [`next`](Polling::next) gave a number that has no
+    /// child.
     #[inline]
     pub fn ended(&self, number: u32) {
         self.queue.ended(number);
     }
 
-    /// The next child that was woken, in the order of the wakes: its number, and the generation that it was
-    /// [`started`](Polling::started) with. (Rarely a number whose child is gone, or that never had one; then the generation means
-    /// nothing.)
+    /// The next child that was woken, in the order of the wakes: its number, and the generation
+    /// that it was [`started`](Polling::started) with. (Rarely a number whose child is gone, or
+    /// that never had one; then the generation means nothing.)
     #[inline]
     #[allow(
         clippy::should_implement_trait,
@@ -282,15 +290,16 @@ impl Polling<'_> {
         self.queue.pop(self.local.now())
     }
 
-    /// What is left of the budget that each poll of a task starts with: one unit is a poll of a child, or an operation on
-    /// a socket. Do at least one step in each poll, however little is left.
+    /// What is left of the budget that each poll of a task starts with: one unit is a poll of a
+    /// child, or an operation on a socket. Do at least one step in each poll, however little is
+    /// left.
     #[inline]
     pub fn budget(&self) -> u32 {
         self.local.budget.left()
     }
 
-    /// Takes units of the budget, and says whether something is left. When nothing is, end the poll with
-    /// [`wait(true, ..)`](Polling::wait), so that others have their turn.
+    /// Takes units of the budget, and says whether something is left. When nothing is, end the
+    /// poll with [`wait(true, ..)`](Polling::wait), so that others have their turn.
     #[inline]
     pub fn spend(&self, units: u32) -> bool {
         self.local.budget.spend(units)
@@ -301,8 +310,8 @@ impl Polling<'_> {
         Context::from_waker(self.parent)
     }
 
-    /// Ends a poll that gives something when so many children are `done` and so many `left`: a dump shows those, though the
-    /// owner does not wait.
+    /// Ends a poll that gives something when so many children are `done` and so many `left`: a
+    /// dump shows those, though the owner does not wait.
     #[inline]
     pub fn give<R>(&self, output: R, done: usize, left: usize) -> Poll<R> {
         if left > 0 {
@@ -312,12 +321,14 @@ impl Polling<'_> {
         Poll::Ready(output)
     }
 
-    /// Ends the poll. If children are still queued, or there is `more` to do, the parent is woken so that it polls again
-    /// when others had their turn. A dump says how many children are `done`.
+    /// Ends the poll. If children are still queued, or there is `more` to do, the parent is woken
+    /// so that it polls again when others had their turn. A dump says how many children are
+    /// `done`.
     #[inline]
     pub fn wait<R>(&self, more: bool, done: usize) -> Poll<R> {
         let Polling { local, group, queue, parent, .. } = self;
-        // A foreign waker runs foreign code when it is cloned or dropped: nothing is borrowed here.
+        // A foreign waker runs foreign code when it is cloned or dropped: nothing is borrowed
+        // here.
         let waker = waker::copy(parent);
         let again = more || !queue.is_empty();
         queue.set_told(again);

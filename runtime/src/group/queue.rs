@@ -1,26 +1,31 @@
-//! The children of one group, as far as the runtime knows them, and the queue of those that were woken.
+//! The children of one group, as far as the runtime knows them, and the queue of those that were
+//! woken.
 //!
 //! ```text
 //!   head ──► next of 4 ──► next of 0 ──► next of 7 = END          next of 1 = IDLE: not queued
 //!                                         ▲ tail
 //! ```
 //!
-//! Children reuse numbers, so a late wake for a finished child may find its successor. The generation tells them
-//! apart: a wake for another than the one that is there is ignored. While a child is polled for the first time its owner
-//! has not said yet which it is ([`started`](Queue::started) comes after, since those that are ready at once never
-//! need a row); so a wake for a number with nobody there is queued, and judged when the child has started. If there were two,
-//! for different generations, it counts as one for any: at worst one spurious poll. (Such a number keeps its place in the queue if
-//! the child that starts there is woken, which may be before children that were woken earlier.)
+//! Children reuse numbers, so a late wake for a finished child may find its successor. The
+//! generation tells them apart: a wake for another than the one that is there is ignored. While a
+//! child is polled for the first time its owner has not said yet which it is
+//! ([`started`](Queue::started) comes after, since those that are ready at once never need a row);
+//! so a wake for a number with nobody there is queued, and judged when the child has started. If
+//! there were two, for different generations, it counts as one for any: at worst one spurious
+//! poll. (Such a number keeps its place in the queue if the child that starts there is woken,
+//! which may be before children that were woken earlier.)
 //!
-//! `told` is set while the parent knows that it has to poll the group: from the first wake until the owner
-//! leaves a poll with an empty queue. So n children that are woken in a row wake their parent once.
+//! `told` is set while the parent knows that it has to poll the group: from the first wake until
+//! the owner leaves a poll with an empty queue. So n children that are woken in a row wake their
+//! parent once.
 //!
-//! A link of the queue is the child's [`seat`]: its number and the generation that was woken, as they stand in its waker. So the next
-//! waker is made from the last wake's own word, and waits for nothing that is looked up on the way; where children wake
-//! themselves one at a time, that is 3 cycles of 22.
+//! A link of the queue is the child's [`seat`]: its number and the generation that was woken, as
+//! they stand in its waker. So the next waker is made from the last wake's own word, and waits for
+//! nothing that is looked up on the way; where children wake themselves one at a time, that is 3
+//! cycles of 22.
 //!
-//! All of it is in cells: the owner holds the queue while it polls, and takes the next child from it without a look at the
-//! table of groups: a wake and a poll take 3 cycles less.
+//! All of it is in cells: the owner holds the queue while it polls, and takes the next child from
+//! it without a look at the table of groups: a wake and a poll take 3 cycles less.
 //!
 //! Next: [`row`](super::row), what else is known of a group.
 
@@ -57,8 +62,9 @@ pub(crate) struct Queue {
 
 /// What the runtime knows of one child.
 ///
-/// All that a wake and the poll after it change is in sixteen bytes, which lie in one line of the cache. (How often each child
-/// was polled is not counted: it would make a wake and a poll take five cycles more.)
+/// All that a wake and the poll after it change is in sixteen bytes, which lie in one line of the
+/// cache. (How often each child was polled is not counted: it would make a wake and a poll take
+/// five cycles more.)
 #[derive(Clone)]
 struct Child {
     /// The seat of who is behind it in the queue, or `END`; `IDLE` if it is not queued.
@@ -92,8 +98,8 @@ impl Child {
         }
     }
 
-    /// Several children were woken by this link, or one that is gone. Gives the link of the child that is there; `None` if no wake was
-    /// for that.
+    /// Several children were woken by this link, or one that is gone. Gives the link of the child
+    /// that is there; `None` if no wake was for that.
     #[cold]
     fn judge(&self, link: u32) -> Option<u32> {
         (self.woken.get() == ANY).then(|| seat(seat_number(link), self.generation.get()))
@@ -186,7 +192,8 @@ impl Queue {
         is_news
     }
 
-    /// Takes the first child off the queue, to be polled: its number, and its generation. (If no child is there, that means nothing.)
+    /// Takes the first child off the queue, to be polled: its number, and its generation. (If no
+    /// child is there, that means nothing.)
     #[inline]
     pub(super) fn pop(&self, now: u32) -> Option<(u32, u8)> {
         loop {
@@ -205,7 +212,8 @@ impl Queue {
         }
     }
 
-    /// A child was polled for the first time, and waits. It stays queued if it was woken meanwhile.
+    /// A child was polled for the first time, and waits. It stays queued if it was woken
+    /// meanwhile.
     #[inline]
     pub(super) fn started(&self, number: u32, generation: u8, index: usize, now: u32) {
         self.is_used.set(true);

@@ -11,7 +11,8 @@ use std::task::Waker;
 
 use super::queue::Queue;
 
-/// What the runtime knows of one group. (128 bytes, so that finding one is a shift: a wake and a poll take 2 cycles less.)
+/// What the runtime knows of one group. (128 bytes, so that finding one is a shift: a wake and a
+/// poll take 2 cycles less.)
 #[repr(align(64))]
 pub(crate) struct Row {
     /// The children. While the owner polls, it has this too.

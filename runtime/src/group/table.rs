@@ -1,10 +1,12 @@
 //! The table of groups.
 //!
-//! While an owner polls, the parent in its row is that of the poll before, which does no harm, because nobody looks at it.
+//! While an owner polls, the parent in its row is that of the poll before, which does no harm,
+//! because nobody looks at it.
 //!
-//! A row that is given back keeps the memory of a few children, for the next group. No child is in it, and it has no parent: a
-//! wake that comes late wakes nobody. (It may queue a number, which the next group passes over.) A gather whose
-//! children are all ready at once takes a row and gives it back, and has hardly written to it.
+//! A row that is given back keeps the memory of a few children, for the next group. No child is in
+//! it, and it has no parent: a wake that comes late wakes nobody. (It may queue a number, which
+//! the next group passes over.) A gather whose children are all ready at once takes a row and
+//! gives it back, and has hardly written to it.
 //!
 //! Next: [`occupied`](crate::occupied), how tables are walked.
 
@@ -26,8 +28,9 @@ pub fn next_generation(generation: u8) -> u8 {
     }
 }
 
-/// What the next group counts from. Groups follow one another far apart (in the golden ratio), because their children count
-/// in steps of one: so a late wake for one of a group's first children is not taken for one of the next group's.
+/// What the next group counts from. Groups follow one another far apart (in the golden ratio),
+/// because their children count in steps of one: so a late wake for one of a group's first
+/// children is not taken for one of the next group's.
 fn next_group_generation(generation: u8) -> u8 {
     const STRIDE: u16 = 158;
     ((u16::from(generation) - 1 + STRIDE) % u16::from(u8::MAX)) as u8 + 1
@@ -41,8 +44,8 @@ pub(crate) struct Groups {
     free: Vec<u32>,
     /// Where the groups are that have been polled.
     polled: Occupied,
-    /// What the children of the next group count their generations from, so that late wakes for a group that is
-    /// gone rarely match one that took its row.
+    /// What the children of the next group count their generations from, so that late wakes for a
+    /// group that is gone rarely match one that took its row.
     next_generation: u8,
     /// When to look for stalled groups again.
     next_look: u32,
@@ -78,9 +81,10 @@ impl Groups {
         self.rows.get(group as usize).is_some_and(|row| row.queue.has(number, generation))
     }
 
-    /// Looks for groups whose children were woken `after` milliseconds ago or more, that were not polled for as long, and that
-    /// were not reported: gives the first few. Gives also in how many milliseconds it wants to look again, if it does. (It looks at most four
-    /// times in `after`, because there may be many rows.)
+    /// Looks for groups whose children were woken `after` milliseconds ago or more, that were not
+    /// polled for as long, and that were not reported: gives the first few. Gives also in how many
+    /// milliseconds it wants to look again, if it does. (It looks at most four times in `after`,
+    /// because there may be many rows.)
     pub(crate) fn find_stalled(&mut self, after: u32, now: u32) -> (Vec<Label>, Option<u32>) {
         const MOST_NAMED: usize = 8;
         let mut stalled = Vec::new();
@@ -106,7 +110,8 @@ impl Groups {
         (stalled, next)
     }
 
-    /// Adds a group, which is about to be polled. Gives its row, its children, and what they count their generations from.
+    /// Adds a group, which is about to be polled. Gives its row, its children, and what they count
+    /// their generations from.
     #[inline]
     pub(super) fn insert(&mut self) -> (u32, Rc<Queue>, u8) {
         let group = self.free.pop().unwrap_or_else(|| self.add_row());
@@ -126,7 +131,8 @@ impl Groups {
         (self.rows.len() - 1) as u32
     }
 
-    /// Removes a group. Its parent, which may be a foreign waker, is for the caller to drop when nothing is borrowed.
+    /// Removes a group. Its parent, which may be a foreign waker, is for the caller to drop when
+    /// nothing is borrowed.
     #[inline]
     pub(crate) fn remove(&mut self, group: u32) -> Option<Waker> {
         self.free.push(group);
@@ -145,8 +151,9 @@ impl Groups {
         queue
     }
 
-    /// Makes room for children with the numbers below `count`, of which there is not enough: for twice as many as there were, if
-    /// that is more, so that an owner may ask for one more at a time. Gives the children.
+    /// Makes room for children with the numbers below `count`, of which there is not enough: for
+    /// twice as many as there were, if that is more, so that an owner may ask for one more at a
+    /// time. Gives the children.
     #[cold]
     pub(super) fn grow(&mut self, group: u32, count: u32) -> Rc<Queue> {
         let row = &mut self.rows[group as usize];

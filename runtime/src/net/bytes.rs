@@ -2,9 +2,10 @@
 //!
 //! # Vectored writes
 //!
-//! The parts of a vectored write are copied into one buffer and sent by the same call as a plain write. `writev` has no way
-//! to say that a peer who is gone shall not raise SIGPIPE, which ends a program where that signal has its default
-//! action; and it takes at most 1,024 parts. Copying 16 KiB costs less than the system call that follows.
+//! The parts of a vectored write are copied into one buffer and sent by the same call as a plain
+//! write. `writev` has no way to say that a peer who is gone shall not raise SIGPIPE, which ends a
+//! program where that signal has its default action; and it takes at most 1,024 parts. Copying 16
+//! KiB costs less than the system call that follows.
 //!
 //! Next: [`stream`](super::stream).
 
@@ -15,14 +16,16 @@ use crate::compat::{BUFFER_SIZE, with_buffer};
 use crate::readiness::Wait;
 use crate::source::Source;
 
-/// The most bytes that Linux moves in one call (`MAX_RW_COUNT`): a count of this says nothing of what is left.
+/// The most bytes that Linux moves in one call (`MAX_RW_COUNT`): a count of this says nothing of
+/// what is left.
 const MOST_BYTES: usize = 0x7fff_f000;
 /// The most parts that Linux takes in one call (`UIO_MAXIOV`).
 const MOST_PARTS: usize = 1024;
 
 /// A socket that carries a stream of bytes.
 pub(crate) trait ByteStream: mio::event::Source {
-    /// Whether a read that fills less than its buffer has emptied the socket, as [`readiness`](crate::readiness) says.
+    /// Whether a read that fills less than its buffer has emptied the socket, as
+    /// [`readiness`](crate::readiness) says.
     const SHORT_READ_EMPTIES: bool;
 }
 
@@ -55,7 +58,8 @@ where
         wait: &mut Wait<'_>,
         parts: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        // A call that offers only empty parts reads nothing, which would look like the end of the stream.
+        // A call that offers only empty parts reads nothing, which would look like the end of the
+        // stream.
         let empty = parts.iter().take_while(|part| part.is_empty()).count();
         let parts = &mut parts[empty..];
         let room = parts.iter().take(MOST_PARTS).map(|part| part.len()).sum();

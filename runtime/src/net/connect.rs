@@ -1,13 +1,16 @@
 //! Connecting to the first of several addresses that answers: RFC 8305, "happy eyeballs".
 //!
-//! A name often has addresses of IPv6 and of IPv4, and one of the two may lead nowhere: packets vanish, and the
-//! system takes minutes to say so. So the families are tried by turns, beginning with that of the first address
-//! (which the system's look-up has sorted to the front); the next attempt begins when one has failed, or after
-//! [`DELAY`] beside those that still wait; the first connection wins, and dropping the others closes them.
+//! A name often has addresses of IPv6 and of IPv4, and one of the two may lead nowhere: packets
+//! vanish, and the system takes minutes to say so. So the families are tried by turns, beginning
+//! with that of the first address (which the system's look-up has sorted to the front); the next
+//! attempt begins when one has failed, or after [`DELAY`] beside those that still wait; the first
+//! connection wins, and dropping the others closes them.
 //!
-//! Every wake polls all attempts: there are few, and one that has no event costs a look at its flags.
+//! Every wake polls all attempts: there are few, and one that has no event costs a look at its
+//! flags.
 //!
-//! Not here: asking for both families' addresses at once, which the system's look-up does, and remembering what worked.
+//! Not here: asking for both families' addresses at once, which the system's look-up does, and
+//! remembering what worked.
 //!
 //! Next: [`listener`](super::listener).
 

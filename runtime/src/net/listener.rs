@@ -39,7 +39,8 @@ socket!(TcpListener, mio::net::TcpListener, std::net::TcpListener, SocketAddr, r
 hops!(TcpListener);
 
 impl TcpListener {
-    /// Listens on `address` (port 0: on any that is free). Of several addresses the first that works is taken.
+    /// Listens on `address` (port 0: on any that is free). Of several addresses the first that
+    /// works is taken.
     ///
     /// # Errors
     ///
@@ -54,25 +55,29 @@ impl TcpListener {
 
     /// Waits for the next connection. Dropping the future loses no connection.
     ///
-    /// Any number of tasks may wait here. A connection wakes all of them, and the first to be polled takes it.
+    /// Any number of tasks may wait here. A connection wakes all of them, and the first to be
+    /// polled takes it.
     ///
     /// # Errors
     ///
-    /// What the system says, such as that the process or the system has no descriptors left (`EMFILE`, `ENFILE`), or
-    /// no memory for one more connection (`ENOBUFS`, `ENOMEM`). The listener stays usable, and what could not be
-    /// accepted stays in the queue: the next call tries it again, and succeeds when there is a descriptor, though no
-    /// new client comes. A call gives one error and does not try again by itself; a server that goes on at once would
-    /// try in vain as fast as it can, so let it `sleep` for a moment first.
+    /// What the system says, such as that the process or the system has no descriptors left
+    /// (`EMFILE`, `ENFILE`), or no memory for one more connection (`ENOBUFS`, `ENOMEM`). The
+    /// listener stays usable, and what could not be accepted stays in the queue: the next call
+    /// tries it again, and succeeds when there is a descriptor, though no new client comes. A call
+    /// gives one error and does not try again by itself; a server that goes on at once would try
+    /// in vain as fast as it can, so let it `sleep` for a moment first.
     ///
-    /// A connection that its client has given up before it was accepted (`ECONNABORTED` and the like) is no error:
-    /// the next one is taken. Other errors about one connection (`EPROTO`, `EPERM`) are given, and that connection is
-    /// gone; so is one that was accepted and that the system does not let be registered.
+    /// A connection that its client has given up before it was accepted (`ECONNABORTED` and the
+    /// like) is no error: the next one is taken. Other errors about one connection (`EPROTO`,
+    /// `EPERM`) are given, and that connection is gone; so is one that was accepted and that the
+    /// system does not let be registered.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         let mut wait = self.source.wait(Direction::Read);
         poll_fn(|cx| self.poll_accept_with(cx, &mut wait)).await
     }
 
-    /// Polls for the next connection, as [`accept`](TcpListener::accept) does. Of several polls the last is woken.
+    /// Polls for the next connection, as [`accept`](TcpListener::accept) does. Of several polls
+    /// the last is woken.
     ///
     /// # Errors
     ///
@@ -126,7 +131,8 @@ pub(super) fn poll_accept<S: mio::event::Source, C>(
     }
 }
 
-/// Whether the error of an accept is about a connection that its client, or the network, has ended before.
+/// Whether the error of an accept is about a connection that its client, or the network, has ended
+/// before.
 fn is_gone(kind: io::ErrorKind) -> bool {
     use io::ErrorKind::*;
     matches!(

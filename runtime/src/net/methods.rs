@@ -1,7 +1,8 @@
 //! What several kinds of sockets have, written once.
 //!
-//! A method that users call on a socket has to stand on its type, so that it needs no import and its documentation is
-//! found. The types differ in two words or three, so what they share is written as macros:
+//! A method that users call on a socket has to stand on its type, so that it needs no import and
+//! its documentation is found. The types differ in two words or three, so what they share is
+//! written as macros:
 //!
 //! | macro | for | gives |
 //! |---|---|---|
@@ -10,8 +11,8 @@
 //! | `stream!` | `TcpStream`, `UnixStream` | reading and writing bytes, `shutdown`, `peer_addr` |
 //! | `datagrams!` | `UdpSocket`, `UnixDatagram` | `send`, `recv`, `recv_from`, with `try_` also, `peer_addr` |
 //!
-//! Each type is a struct with one field, `source`. How the bytes go is not here but in [`bytes`](super::bytes), and how
-//! a socket waits is in [`source`](crate::source).
+//! Each type is a struct with one field, `source`. How the bytes go is not here but in
+//! [`bytes`](super::bytes), and how a socket waits is in [`source`](crate::source).
 //!
 //! Next: [`transfers`](super::transfers).
 
@@ -55,8 +56,8 @@ macro_rules! socket {
                 self.source.io().local_addr()
             }
 
-            /// The error that the system keeps for this socket (`SO_ERROR`), which is thereby cleared. Reads and writes
-            /// give it, too: this is for who does neither.
+            /// The error that the system keeps for this socket (`SO_ERROR`), which is thereby
+            /// cleared. Reads and writes give it, too: this is for who does neither.
             ///
             /// # Errors
             ///
@@ -65,8 +66,8 @@ macro_rules! socket {
                 self.source.io().take_error()
             }
 
-            /// Waits until it is worth trying to read, receive or accept. That may fail with `WouldBlock` all the same.
-            /// Dropping the future loses nothing.
+            /// Waits until it is worth trying to read, receive or accept. That may fail with
+            /// `WouldBlock` all the same. Dropping the future loses nothing.
             ///
             /// # Errors
             ///
@@ -75,8 +76,8 @@ macro_rules! socket {
                 self.source.io_when_ready(crate::source::Direction::Read, |_| Ok(())).await
             }
 
-            /// Waits until it is worth trying to write or send; a listener never is. That may fail with `WouldBlock`
-            /// all the same. Dropping the future loses nothing.
+            /// Waits until it is worth trying to write or send; a listener never is. That may fail
+            /// with `WouldBlock` all the same. Dropping the future loses nothing.
             ///
             /// # Errors
             ///
@@ -85,9 +86,10 @@ macro_rules! socket {
                 self.source.io_when_ready(crate::source::Direction::Write, |_| Ok(())).await
             }
 
-            /// Calls `f`, which is to try one operation on this socket by other means (such as the crate socket2 on its
-            /// descriptor), if the socket is ready for it. If `f` returns `WouldBlock`, the socket counts as not ready
-            /// until the next event, so `f` must return that only if the operation on this socket did.
+            /// Calls `f`, which is to try one operation on this socket by other means (such as the
+            /// crate socket2 on its descriptor), if the socket is ready for it. If `f` returns
+            /// `WouldBlock`, the socket counts as not ready until the next event, so `f` must
+            /// return that only if the operation on this socket did.
             ///
             /// ```
             /// use gather_runtime::net::{Interest, UdpSocket};
@@ -108,13 +110,13 @@ macro_rules! socket {
             /// # .unwrap();
             /// ```
             ///
-            /// For a listener that is of use where the system reports readiness again without a failed `accept`: with
-            /// epoll and kqueue, not on Windows.
+            /// For a listener that is of use where the system reports readiness again without a
+            /// failed `accept`: with epoll and kqueue, not on Windows.
             ///
             /// # Errors
             ///
-            /// What `f` returns; `WouldBlock` if the socket is not ready, and then `f` is not called; or that the socket's
-            /// runtime has ended.
+            /// What `f` returns; `WouldBlock` if the socket is not ready, and then `f` is not
+            /// called; or that the socket's runtime has ended.
             pub fn try_io<R>(
                 &self,
                 interest: crate::net::Interest,
@@ -164,7 +166,8 @@ macro_rules! socket {
 macro_rules! hops {
     ($socket:ident) => {
         impl $socket {
-            /// Over how many hops a packet may go (`IP_TTL`). A listener's is that of what it accepts.
+            /// Over how many hops a packet may go (`IP_TTL`). A listener's is that of what it
+            /// accepts.
             ///
             /// # Errors
             ///
@@ -173,7 +176,8 @@ macro_rules! hops {
                 self.source.io().ttl()
             }
 
-            /// Sets over how many hops a packet may go (`IP_TTL`), 1 to 255. A listener's is that of what it accepts.
+            /// Sets over how many hops a packet may go (`IP_TTL`), 1 to 255. A listener's is that
+            /// of what it accepts.
             ///
             /// # Errors
             ///

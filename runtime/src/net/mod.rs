@@ -1,22 +1,23 @@
 //! Sockets.
 //!
-//! They are `Send + Sync`, as the ecosystem's protocol libraries ask, and their methods take `&self`: any number of tasks
-//! and children of gathers may read, write, accept or receive at once. An event wakes every call that waits for it, first the
-//! one that has waited longest, and those that find nothing left go on waiting.
+//! They are `Send + Sync`, as the ecosystem's protocol libraries ask, and their methods take
+//! `&self`: any number of tasks and children of gathers may read, write, accept or receive at
+//! once. An event wakes every call that waits for it, first the one that has waited longest, and
+//! those that find nothing left go on waiting.
 //!
-//! The poll functions (`poll_accept`, and those of the traits below) keep one waker for each direction, as is the
-//! custom: of several polls the last is woken.
+//! The poll functions (`poll_accept`, and those of the traits below) keep one waker for each
+//! direction, as is the custom: of several polls the last is woken.
 //!
-//! For a single attempt that never waits there are `try_read`, `try_write`, `try_send`, `try_recv` and `try_io`, with
-//! `readable` and `writable` to wait before the next one.
+//! For a single attempt that never waits there are `try_read`, `try_write`, `try_send`, `try_recv`
+//! and `try_io`, with `readable` and `writable` to wait before the next one.
 //!
 //! | | listens | connects | datagrams |
 //! |---|---|---|---|
 //! | IP | [`TcpListener`] | [`TcpStream`] | [`UdpSocket`] |
 //! | Unix | [`UnixListener`] | [`UnixStream`] | [`UnixDatagram`] |
 //!
-//! Those of Unix are there on Unix only. The streams, and references to them, have the traits of the features
-//! `futures-io`, `tokio-io` and `hyper`.
+//! Those of Unix are there on Unix only. The streams, and references to them, have the traits of
+//! the features `futures-io`, `tokio-io` and `hyper`.
 //!
 //! Names are looked up on threads of their own, and if none can be started, that is an error. An
 //! address that needs no look-up starts no thread.

@@ -9,14 +9,15 @@ use crate::blocking::{BlockingTask, Pool};
 
 /// What can be connected to or listened on: socket addresses, and names to be looked up.
 ///
-/// It is [`std::net::ToSocketAddrs`] without the waiting: it says whether a name has to be looked up, and then
-/// that is done on another thread.
+/// It is [`std::net::ToSocketAddrs`] without the waiting: it says whether a name has to be looked
+/// up, and then that is done on another thread.
 pub trait ToSocketAddrs {
     /// The addresses, or the name to look up.
     fn lookup(&self) -> Lookup;
 
-    /// How a name is looked up; `None` where there never is one. A program that only has addresses then has no code for names
-    /// and, if it needs no other, none for the threads of the blocking pool: a tenth of a small server.
+    /// How a name is looked up; `None` where there never is one. A program that only has addresses
+    /// then has no code for names and, if it needs no other, none for the threads of the blocking
+    /// pool: a tenth of a small server.
     #[doc(hidden)]
     fn names(&self) -> Option<Names> {
         Some(Names(start_look_up))

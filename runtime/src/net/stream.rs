@@ -13,18 +13,19 @@ use crate::source::{Direction, Source};
 
 /// A TCP connection. Dropping it closes it.
 ///
-/// Its methods take `&self`: to read and write at once, use it from two children of one gather, or put it in an
-/// `Arc` for two tasks.
+/// Its methods take `&self`: to read and write at once, use it from two children of one gather, or
+/// put it in an `Arc` for two tasks.
 ///
-/// With the features `futures-io` (default), `tokio-io` and `hyper` it has the read and write traits of those
-/// libraries, and so has `&TcpStream`: two references are the two halves.
+/// With the features `futures-io` (default), `tokio-io` and `hyper` it has the read and write
+/// traits of those libraries, and so has `&TcpStream`: two references are the two halves.
 ///
-/// It belongs to the runtime that made it, may be polled and dropped on any thread, and gives errors when that
-/// runtime has ended. See [`TcpListener`](super::TcpListener) for an example.
+/// It belongs to the runtime that made it, may be polled and dropped on any thread, and gives
+/// errors when that runtime has ended. See [`TcpListener`](super::TcpListener) for an example.
 ///
-/// For options that the standard library's sockets do not have either (keep-alive, linger, buffer sizes) make the
-/// socket with the crate socket2 and bring it by [`from_std`](TcpStream::from_std), or set them on the one that is
-/// here by its `SockRef::from(&stream)`.
+/// For options that the standard library's sockets do not have either (keep-alive, linger, buffer
+/// sizes) make the socket with the crate socket2 and bring it by
+/// [`from_std`](TcpStream::from_std), or set them on the one that is here by its
+/// `SockRef::from(&stream)`.
 pub struct TcpStream {
     pub(crate) source: Source<mio::net::TcpStream>,
 }
@@ -37,16 +38,17 @@ hops!(TcpStream);
 impl TcpStream {
     /// Connects to `address`.
     ///
-    /// Of several addresses, as of a name that has some, the first that answers is taken: they are tried in their
-    /// order, but those of IPv6 and IPv4 by turns, and the next when one has failed, or has not answered for 250 ms
-    /// and is tried on meanwhile ("happy eyeballs", RFC 8305). What does not win is closed.
+    /// Of several addresses, as of a name that has some, the first that answers is taken: they are
+    /// tried in their order, but those of IPv6 and IPv4 by turns, and the next when one has
+    /// failed, or has not answered for 250 ms and is tried on meanwhile ("happy eyeballs", RFC
+    /// 8305). What does not win is closed.
     ///
     /// Dropping the future closes all that it opened.
     ///
     /// # Errors
     ///
-    /// What the system says; of several addresses, for each of them, with the kind of the last. There is no limit on the
-    /// time but the system's: see [`timeout`](crate::timeout).
+    /// What the system says; of several addresses, for each of them, with the kind of the last.
+    /// There is no limit on the time but the system's: see [`timeout`](crate::timeout).
     ///
     /// # Panics
     ///

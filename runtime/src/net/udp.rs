@@ -15,8 +15,9 @@ use crate::source::{Direction, Source};
 
 /// A socket that sends and receives datagrams over UDP. Dropping it closes it.
 ///
-/// Its methods take `&self`: any number of tasks may send and receive at once. A datagram comes whole or not at all: one
-/// may be lost on the way, come twice, or come before one that was sent earlier.
+/// Its methods take `&self`: any number of tasks may send and receive at once. A datagram comes
+/// whole or not at all: one may be lost on the way, come twice, or come before one that was sent
+/// earlier.
 ///
 /// ```
 /// use gather_runtime::net::UdpSocket;
@@ -46,7 +47,8 @@ datagrams!(UdpSocket, SocketAddr);
 hops!(UdpSocket);
 
 impl UdpSocket {
-    /// Binds a socket to `address` (port 0: to any that is free). Of several addresses the first that works is taken.
+    /// Binds a socket to `address` (port 0: to any that is free). Of several addresses the first
+    /// that works is taken.
     ///
     /// # Errors
     ///
@@ -59,8 +61,9 @@ impl UdpSocket {
         first_that_works(address, mio::net::UdpSocket::bind).await.and_then(UdpSocket::register)
     }
 
-    /// Makes `address` the one to which [`send`](UdpSocket::send) sends, and from which alone datagrams are received.
-    /// Nothing is sent. Of several addresses the first that the system takes.
+    /// Makes `address` the one to which [`send`](UdpSocket::send) sends, and from which alone
+    /// datagrams are received. Nothing is sent. Of several addresses the first that the system
+    /// takes.
     ///
     /// # Errors
     ///
@@ -69,8 +72,9 @@ impl UdpSocket {
         first_that_works(address, |address| self.source.io().connect(address)).await
     }
 
-    /// Sends a datagram to `address`, as a whole, and gives its length. Of several addresses the first is used. Waits
-    /// while the system has no room for it. Dropping the future before it is ready sends nothing.
+    /// Sends a datagram to `address`, as a whole, and gives its length. Of several addresses the
+    /// first is used. Waits while the system has no room for it. Dropping the future before it is
+    /// ready sends nothing.
     ///
     /// # Errors
     ///
@@ -84,13 +88,14 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// `WouldBlock` if the system has no room for it: [`writable`](UdpSocket::writable) waits for that. Else as `send_to`.
+    /// `WouldBlock` if the system has no room for it: [`writable`](UdpSocket::writable) waits for
+    /// that. Else as `send_to`.
     pub fn try_send_to(&self, datagram: &[u8], address: SocketAddr) -> io::Result<usize> {
         self.source.try_io(Direction::Write, |socket| socket.send_to(datagram, address))
     }
 
-    /// As [`recv_from`](UdpSocket::recv_from), for futures that are written by hand. If it is pending it has put nothing
-    /// into the buffer. Of several polls the last is woken.
+    /// As [`recv_from`](UdpSocket::recv_from), for futures that are written by hand. If it is
+    /// pending it has put nothing into the buffer. Of several polls the last is woken.
     ///
     /// # Errors
     ///
@@ -120,8 +125,9 @@ impl UdpSocket {
         self.source.poll_io(cx, wait, |socket| socket.recv_from(buffer), |_| false)
     }
 
-    /// As [`send_to`](UdpSocket::send_to), for futures that are written by hand. If it is pending it has sent nothing. Of
-    /// several polls the last is woken. (An example stands at [`poll_recv_from`](UdpSocket::poll_recv_from).)
+    /// As [`send_to`](UdpSocket::send_to), for futures that are written by hand. If it is pending
+    /// it has sent nothing. Of several polls the last is woken. (An example stands at
+    /// [`poll_recv_from`](UdpSocket::poll_recv_from).)
     ///
     /// # Errors
     ///
@@ -136,8 +142,8 @@ impl UdpSocket {
         self.source.poll_io(cx, wait, |socket| socket.send_to(datagram, address), |_| false)
     }
 
-    /// Waits until [`poll_send_to`](UdpSocket::poll_send_to) is worth a try, and sends nothing. That may be pending all the
-    /// same. It wakes as that does.
+    /// Waits until [`poll_send_to`](UdpSocket::poll_send_to) is worth a try, and sends nothing.
+    /// That may be pending all the same. It wakes as that does.
     ///
     /// # Errors
     ///
@@ -183,8 +189,8 @@ impl UdpSocket {
         self.source.io().set_broadcast(broadcast)
     }
 
-    /// Receives what is sent to `group`, too, on the interface that has this address (unspecified: one that the
-    /// system chooses).
+    /// Receives what is sent to `group`, too, on the interface that has this address (unspecified:
+    /// one that the system chooses).
     ///
     /// # Errors
     ///
@@ -202,7 +208,8 @@ impl UdpSocket {
         self.source.io().leave_multicast_v4(group, interface)
     }
 
-    /// Whether this machine gets what the socket sends to a group of IPv4, too (`IP_MULTICAST_LOOP`).
+    /// Whether this machine gets what the socket sends to a group of IPv4, too
+    /// (`IP_MULTICAST_LOOP`).
     ///
     /// # Errors
     ///
@@ -211,7 +218,8 @@ impl UdpSocket {
         self.source.io().multicast_loop_v4()
     }
 
-    /// Lets this machine get what the socket sends to a group of IPv4, or not (`IP_MULTICAST_LOOP`).
+    /// Lets this machine get what the socket sends to a group of IPv4, or not
+    /// (`IP_MULTICAST_LOOP`).
     ///
     /// # Errors
     ///
@@ -229,8 +237,8 @@ impl UdpSocket {
         self.source.io().multicast_ttl_v4()
     }
 
-    /// Sets over how many hops a datagram to a group of IPv4 may go (`IP_MULTICAST_TTL`): 1, which it is at first, is
-    /// this network.
+    /// Sets over how many hops a datagram to a group of IPv4 may go (`IP_MULTICAST_TTL`): 1, which
+    /// it is at first, is this network.
     ///
     /// # Errors
     ///
@@ -239,7 +247,8 @@ impl UdpSocket {
         self.source.io().set_multicast_ttl_v4(hops)
     }
 
-    /// Receives what is sent to `group`, too, on the interface of this index (0: one that the system chooses).
+    /// Receives what is sent to `group`, too, on the interface of this index (0: one that the
+    /// system chooses).
     ///
     /// # Errors
     ///
@@ -257,7 +266,8 @@ impl UdpSocket {
         self.source.io().leave_multicast_v6(group, interface)
     }
 
-    /// Whether this machine gets what the socket sends to a group of IPv6, too (`IPV6_MULTICAST_LOOP`).
+    /// Whether this machine gets what the socket sends to a group of IPv6, too
+    /// (`IPV6_MULTICAST_LOOP`).
     ///
     /// # Errors
     ///
@@ -266,7 +276,8 @@ impl UdpSocket {
         self.source.io().multicast_loop_v6()
     }
 
-    /// Lets this machine get what the socket sends to a group of IPv6, or not (`IPV6_MULTICAST_LOOP`).
+    /// Lets this machine get what the socket sends to a group of IPv6, or not
+    /// (`IPV6_MULTICAST_LOOP`).
     ///
     /// # Errors
     ///

@@ -1,7 +1,9 @@
-//! The box of a task: first it holds the future, then what the future gave. One allocation for both.
+//! The box of a task: first it holds the future, then what the future gave. One allocation for
+//! both.
 //!
-//! The table does not know the types, so the box is behind a trait. The handle knows the type of the output and
-//! asks for it with a place to put it, an `Option` behind `dyn Any`: a check of a type id, and no unsafe code.
+//! The table does not know the types, so the box is behind a trait. The handle knows the type of
+//! the output and asks for it with a place to put it, an `Option` behind `dyn Any`: a check of a
+//! type id, and no unsafe code.
 //!
 //! Next: [`run`](super::run), how a task is polled.
 
@@ -26,8 +28,9 @@ pub(super) trait Erased {
     /// Polls the future. A panic in it, or in its destructor when it is done, becomes the output.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()>;
 
-    /// Moves the output into `place`, an `Option<Result<T, TaskError>>`, if there is one and the type is right. (It ends with the
-    /// box, whose size it knows: that is a call less than to drop it after.)
+    /// Moves the output into `place`, an `Option<Result<T, TaskError>>`, if there is one and the
+    /// type is right. (It ends with the box, whose size it knows: that is a call less than to drop
+    /// it after.)
     fn into_output(self: Pin<Box<Self>>, place: &mut dyn Any);
 
     /// The span of a future that has not ended.
@@ -87,7 +90,8 @@ impl<F: Future + 'static> Erased for Cell<F> {
     }
 }
 
-/// In place of the box of a task that was cancelled, for its handle. It has no size, so the box is no allocation.
+/// In place of the box of a task that was cancelled, for its handle. It has no size, so the box is
+/// no allocation.
 pub(super) struct NoOutput;
 
 impl NoOutput {

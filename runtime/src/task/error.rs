@@ -24,7 +24,8 @@ use parking_lot::Mutex;
 /// ```
 pub struct TaskError(Option<Box<Panic>>);
 
-/// A panic, or none: the task was cancelled. In a box, because every output is moved with room for the error.
+/// A panic, or none: the task was cancelled. In a box, because every output is moved with room for
+/// the error.
 struct Panic {
     /// What it said, if its payload is text.
     message: Option<String>,
@@ -45,7 +46,8 @@ impl TaskError {
         TaskError(Some(Box::new(Panic { message, payload: Mutex::new(payload) })))
     }
 
-    /// Whether the task was cancelled, by its handle, by a canceller, or because its runtime ended.
+    /// Whether the task was cancelled, by its handle, by a canceller, or because its runtime
+    /// ended.
     pub fn is_cancelled(&self) -> bool {
         self.0.is_none()
     }

@@ -19,8 +19,8 @@ use crate::local::{self, Local};
 use crate::mailbox;
 use crate::trace::Span;
 
-/// Starts a task on the runtime of this thread, and returns its handle. It is first polled when the caller has
-/// let the loop go on. Neither the future nor its output needs to be `Send`.
+/// Starts a task on the runtime of this thread, and returns its handle. It is first polled when
+/// the caller has let the loop go on. Neither the future nor its output needs to be `Send`.
 ///
 /// Dropping the handle cancels the task; [`Task::detach`] lets it go on alone.
 ///
@@ -44,7 +44,8 @@ pub fn spawn<F: Future + 'static>(future: F) -> Task<F::Output> {
     Task::new(insert(Cell::boxed(future, span.clone()), Location::caller(), &span), span)
 }
 
-/// Starts a task, as [`spawn`] does, unless the runtime has as many as [`Builder::max_tasks`] allows.
+/// Starts a task, as [`spawn`] does, unless the runtime has as many as [`Builder::max_tasks`]
+/// allows.
 ///
 /// [`Builder::max_tasks`]: crate::Builder::max_tasks
 ///
@@ -97,8 +98,9 @@ fn no_room_for_more() -> Refusal {
     Refusal::MaxTasks(local::with(|local| local.tasks.borrow().max()))
 }
 
-/// Adds a task. It is in its box already: a large future is not to be passed from function to function, because a build
-/// without optimisation copies it each time, and the stack is only so large.
+/// Adds a task. It is in its box already: a large future is not to be passed from function to
+/// function, because a build without optimisation copies it each time, and the stack is only so
+/// large.
 #[inline(always)] // a `Reference` does not fit two registers: see `Row`
 fn insert(task: AnyTask, spawned_at: &'static Location<'static>, span: &Span) -> Reference {
     let key = insert_row(task, spawned_at);
@@ -120,13 +122,15 @@ fn no_room() -> ! {
 
 /// A handle of a task, and a future of its output.
 ///
-/// It gives `Ok` with the output, or a [`TaskError`] if the task panicked, was cancelled, or its runtime ended
-/// first. **Dropping it cancels the task**: the future is dropped before the drop of the handle returns (or, if
-/// it is being polled, as soon as that poll returns; or, if another task's destructor is running, after that).
+/// It gives `Ok` with the output, or a [`TaskError`] if the task panicked, was cancelled, or its
+/// runtime ended first. **Dropping it cancels the task**: the future is dropped before the drop of
+/// the handle returns (or, if it is being polled, as soon as that poll returns; or, if another
+/// task's destructor is running, after that).
 ///
-/// The handle is a number. It may be moved to and dropped on any thread where its output may; it must be awaited
-/// on the thread of its runtime ([`Handle::spawn`](crate::Handle::spawn) gives one that may be awaited
-/// anywhere). Dropped while its runtime does not run, it cancels the task when that runs again or is dropped.
+/// The handle is a number. It may be moved to and dropped on any thread where its output may; it
+/// must be awaited on the thread of its runtime ([`Handle::spawn`](crate::Handle::spawn) gives one
+/// that may be awaited anywhere). Dropped while its runtime does not run, it cancels the task when
+/// that runs again or is dropped.
 ///
 /// # Panics
 ///
@@ -152,7 +156,8 @@ impl<T> Task<T> {
         Task { reference, span, output: PhantomData }
     }
 
-    /// Names the task in a [`dump`](crate::dump()). (It may be named on the thread of its runtime; elsewhere this does nothing.)
+    /// Names the task in a [`dump`](crate::dump()). (It may be named on the thread of its runtime;
+    /// elsewhere this does nothing.)
     pub fn named(self, name: impl Into<Cow<'static, str>>) -> Task<T> {
         let Reference { runtime, key } = self.reference;
         let name = name.into();
@@ -161,21 +166,23 @@ impl<T> Task<T> {
         self
     }
 
-    /// Lets the task go on alone. Its output is dropped, and a panic in it is only reported by the panic hook.
+    /// Lets the task go on alone. Its output is dropped, and a panic in it is only reported by the
+    /// panic hook.
     pub fn detach(mut self) {
         let reference = self.reference;
         self.reference.forget_row();
         reference.change(Tasks::detach);
     }
 
-    /// Cancels the task: its future is dropped now (or when the poll that is going on returns), and the handle
-    /// gives [`TaskError::is_cancelled`]. A task that is finished already keeps its output.
+    /// Cancels the task: its future is dropped now (or when the poll that is going on returns),
+    /// and the handle gives [`TaskError::is_cancelled`]. A task that is finished already keeps its
+    /// output.
     pub fn cancel(&self) {
         self.reference.cancel();
     }
 
-    /// Whether the output (or the error) is there, so that awaiting it does not wait. On a thread other than
-    /// its runtime's it is `false` until the runtime has ended.
+    /// Whether the output (or the error) is there, so that awaiting it does not wait. On a thread
+    /// other than its runtime's it is `false` until the runtime has ended.
     pub fn is_finished(&self) -> bool {
         let here = local::with_home(self.reference.runtime, |local| {
             local.tasks.borrow().is_finished(self.reference.key)
@@ -223,8 +230,8 @@ impl<T> fmt::Debug for Task<T> {
     }
 }
 
-/// Cancels a task from anywhere; see [`Task::canceller`]. It keeps nothing alive, and does nothing when the task
-/// is finished or gone.
+/// Cancels a task from anywhere; see [`Task::canceller`]. It keeps nothing alive, and does nothing
+/// when the task is finished or gone.
 ///
 /// ```
 /// gather_runtime::run(async {
@@ -238,8 +245,8 @@ impl<T> fmt::Debug for Task<T> {
 pub struct Canceller(Reference);
 
 impl Canceller {
-    /// Cancels the task, as [`Task::cancel`] does. From another thread it happens when the runtime's loop gets
-    /// to it, and the future is dropped on the runtime's thread.
+    /// Cancels the task, as [`Task::cancel`] does. From another thread it happens when the
+    /// runtime's loop gets to it, and the future is dropped on the runtime's thread.
     pub fn cancel(&self) {
         self.0.cancel();
     }

@@ -21,7 +21,8 @@ impl Tasks {
         self.names.get(&row).cloned()
     }
 
-    /// The id of the span of a task that was woken, if it is there and not over: `Some(None)` while it is being polled.
+    /// The id of the span of a task that was woken, if it is there and not over: `Some(None)`
+    /// while it is being polled.
     #[cfg(feature = "tracing")]
     pub(crate) fn woken_span(&self, row: u32, generation: u32) -> Option<Option<tracing::Id>> {
         let task = self.rows.get(row as usize)?;

@@ -12,10 +12,10 @@
 //!   3  finished after the handle was dropped or detached: nothing is kept
 //! ```
 //!
-//! [`row`] is what is known of a task, [`table`] has the rows, [`look`] is what a dump sees of them,
-//! [`queue`] the order of those that are ready and [`shuffle`] another one for tests, [`cell`] the box
-//! that holds first the future and then its output, [`run`] how it is polled, [`reference`] how a task
-//! is found, [`handle`] what the user holds, [`error`] what can go wrong.
+//! [`row`] is what is known of a task, [`table`] has the rows, [`look`] is what a dump sees of
+//! them, [`queue`] the order of those that are ready and [`shuffle`] another one for tests,
+//! [`cell`] the box that holds first the future and then its output, [`run`] how it is polled,
+//! [`reference`] how a task is found, [`handle`] what the user holds, [`error`] what can go wrong.
 //!
 //! Next: [`row`].
 

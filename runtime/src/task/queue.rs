@@ -5,18 +5,21 @@
 //!   first ──► next of 7 ──► next of 2 = END      woken since it began: the next turn; `last` is 2
 //! ```
 //!
-//! A turn is the list that was there when it began, so there is nothing to count. A push and a pop are a few loads and stores, 10
-//! instructions less each than in a `VecDeque`, and a task that waits takes no memory for its place in the queue.
+//! A turn is the list that was there when it began, so there is nothing to count. A push and a pop
+//! are a few loads and stores, 10 instructions less each than in a `VecDeque`, and a task that
+//! waits takes no memory for its place in the queue.
 //!
-//! The ends need no check of their own: `END` is the number of no row, so where a list ends no row is found.
+//! The ends need no check of their own: `END` is the number of no row, so where a list ends no row
+//! is found.
 //!
 //! Next: [`shuffle`](super::shuffle), another order.
 
 use super::row::{END, NOT_QUEUED, Row};
 use super::shuffle::shuffle;
 
-/// The rows that were woken, in order, each once. (`first` and `last` are not neighbours: as such they are written as one word, for
-/// parts of which the processor waits when they are read, which is 1 % of a spawn and its await.)
+/// The rows that were woken, in order, each once. (`first` and `last` are not neighbours: as such
+/// they are written as one word, for parts of which the processor waits when they are read, which
+/// is 1 % of a spawn and its await.)
 pub(super) struct Queue {
     /// The last one, or `END`.
     last: u32,

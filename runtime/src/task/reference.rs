@@ -1,4 +1,5 @@
-//! What a handle knows of its task: which runtime, which row, which serial number. What is asked of the task goes through it.
+//! What a handle knows of its task: which runtime, which row, which serial number. What is asked
+//! of the task goes through it.
 //!
 //! Next: [`handle`](super::handle).
 
@@ -31,10 +32,11 @@ impl Reference {
         });
     }
 
-    /// Waits until the task is over. Then it takes its row away, and gives the box with the output.
+    /// Waits until the task is over. Then it takes its row away, and gives the box with the
+    /// output.
     ///
-    /// (What it gives fits two registers, and alone it needs few. When `Poll<Option<..>>` was given, through memory, a spawn and
-    /// its await took 125 cycles, not 111.)
+    /// (What it gives fits two registers, and alone it needs few. When `Poll<Option<..>>` was
+    /// given, through memory, a spawn and its await took 125 cycles, not 111.)
     #[inline(never)]
     pub(super) fn poll_over(&self, cx: &Context<'_>) -> Option<AnyTask> {
         let polled = local::with_home(self.runtime, |local| match waker::id_of(cx.waker()) {
@@ -44,8 +46,8 @@ impl Reference {
         polled.unwrap_or_else(|| Some(not_at_home(self.runtime)))
     }
 
-    /// A foreign waker runs foreign code when it is cloned or dropped, which may even end this task: so it is cloned before
-    /// anything is looked at, and dropped after.
+    /// A foreign waker runs foreign code when it is cloned or dropped, which may even end this
+    /// task: so it is cloned before anything is looked at, and dropped after.
     #[cold]
     fn poll_over_foreign(&self, local: &Local, cx: &Context<'_>) -> Option<AnyTask> {
         self.poll_over_with(local, cx, cx.waker().clone())

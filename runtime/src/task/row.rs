@@ -25,9 +25,9 @@ pub(super) const END: u32 = NOT_QUEUED - 1;
 
 /// One task.
 ///
-/// A row is changed in place, field by field, and each field fits two registers. Moved as a whole, it is read in
-/// pieces of other sizes than it was just written in, for which the processor waits: a spawn and its await took
-/// 240 cycles so, and take 100.
+/// A row is changed in place, field by field, and each field fits two registers. Moved as a whole,
+/// it is read in pieces of other sizes than it was just written in, for which the processor waits:
+/// a spawn and its await took 240 cycles so, and take 100.
 pub(crate) struct Row {
     /// Never used twice; 0 in a free row.
     pub(crate) serial: u64,
@@ -38,8 +38,8 @@ pub(crate) struct Row {
     pub(crate) stage: Stage,
     /// Whether a handle can still take the output.
     pub(crate) has_handle: bool,
-    /// The row behind it in the ready queue, or `END`; `NOT_QUEUED` if it is not in it. Of a free row that is not in it: the next
-    /// free row.
+    /// The row behind it in the ready queue, or `END`; `NOT_QUEUED` if it is not in it. Of a free
+    /// row that is not in it: the next free row.
     pub(super) next: u32,
     /// How often it was polled.
     pub(crate) polls: u32,
@@ -66,7 +66,8 @@ impl Row {
         }
     }
 
-    /// Puts a task into the row, which has none. (So nothing is dropped: to look costs registers, which the caller has to save.)
+    /// Puts a task into the row, which has none. (So nothing is dropped: to look costs registers,
+    /// which the caller has to save.)
     #[inline(always)]
     pub(super) fn put(&mut self, task: AnyTask) {
         debug_assert!(self.task.is_none());
@@ -99,8 +100,9 @@ impl Stage {
     }
 }
 
-/// What a task leaves behind for the caller to drop and to wake, when the table is not borrowed. It does that
-/// when it is dropped itself; fields are dropped in order, so the destructor runs first.
+/// What a task leaves behind for the caller to drop and to wake, when the table is not borrowed.
+/// It does that when it is dropped itself; fields are dropped in order, so the destructor runs
+/// first.
 #[derive(Default)]
 #[must_use = "dropping it runs a user's code: do that when nothing is borrowed"]
 pub(super) struct Leftover {

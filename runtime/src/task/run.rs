@@ -1,8 +1,9 @@
 //! Polling tasks, and getting rid of them.
 //!
-//! Dropping a task runs its destructors, which may drop the handles of other tasks, whose destructors may drop
-//! others. [`Discarded::discard`] makes that a loop: whoever comes first drops them all, one after the other, so a
-//! chain of a million tasks costs no stack, and a destructor that panics costs the next one nothing.
+//! Dropping a task runs its destructors, which may drop the handles of other tasks, whose
+//! destructors may drop others. [`Discarded::discard`] makes that a loop: whoever comes first
+//! drops them all, one after the other, so a chain of a million tasks costs no stack, and a
+//! destructor that panics costs the next one nothing.
 //!
 //! Next: [`reference`](super::reference), how a task is found.
 
@@ -25,8 +26,8 @@ pub(crate) struct Discarded {
     busy: Cell<bool>,
 }
 
-/// A destructor that spawns and drops a task with the same destructor would go on for ever. After so many it is stopped,
-/// and what is left is leaked.
+/// A destructor that spawns and drops a task with the same destructor would go on for ever. After
+/// so many it is stopped, and what is left is leaked.
 const MOST_IN_A_ROW: usize = 1 << 24;
 
 impl Discarded {
@@ -72,12 +73,14 @@ impl Local {
         self.tasks.borrow().is_turn_over()
     }
 
-    /// Polls the tasks of the turn, and of the turns after it while those have nothing but tasks; but not for more than about
-    /// `most` units of work. Returns the units that it took.
+    /// Polls the tasks of the turn, and of the turns after it while those have nothing but tasks;
+    /// but not for more than about `most` units of work. Returns the units that it took.
     ///
-    /// Between two polls there is one look at the table: it takes the one task back, wakes who awaits it, and gives the next.
+    /// Between two polls there is one look at the table: it takes the one task back, wakes who
+    /// awaits it, and gives the next.
     ///
-    /// (As a part of the loop, which needs the registers for what is rare, a spawn and its await takes 120 cycles, not 108.)
+    /// (As a part of the loop, which needs the registers for what is rare, a spawn and its await
+    /// takes 120 cycles, not 108.)
     #[inline(never)]
     pub(crate) fn run_turns(&self, most: u32) -> u32 {
         let mut work = 0;
@@ -97,7 +100,8 @@ impl Local {
         work
     }
 
-    /// A task was polled. Gives what is to be dropped and woken, but for a task of ours, which it wakes.
+    /// A task was polled. Gives what is to be dropped and woken, but for a task of ours, which it
+    /// wakes.
     #[inline(always)]
     fn settle(&self, tasks: &mut Tasks, key: Key, task: AnyTask, finished: bool) -> Option<Leftover> {
         match tasks.settle(key, task, finished) {
@@ -147,8 +151,8 @@ impl Local {
 
     /// Drops every task that is left, and those that their destructors spawn.
     pub(crate) fn drop_tasks(&self) {
-        /// A destructor that spawns a task whose destructor spawns a task, and so on, would keep the runtime
-        /// from ending. After so many rounds what is left is leaked.
+        /// A destructor that spawns a task whose destructor spawns a task, and so on, would keep
+        /// the runtime from ending. After so many rounds what is left is leaked.
         const MOST_ROUNDS: usize = 10_000;
         for _ in 0..MOST_ROUNDS {
             if self.tasks.borrow().len() == 0 {

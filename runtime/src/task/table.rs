@@ -1,7 +1,8 @@
 //! The table of tasks.
 //!
-//! A row moves through the stages of the diagram in [`task`](super). Nothing here runs a user's code: what is to
-//! be polled, dropped or woken is returned to the caller, who does it when the table is not borrowed.
+//! A row moves through the stages of the diagram in [`task`](super). Nothing here runs a user's
+//! code: what is to be polled, dropped or woken is returned to the caller, who does it when the
+//! table is not borrowed.
 //!
 //! Next: [`look`](super::look), what a dump sees of it.
 
@@ -18,17 +19,18 @@ use crate::occupied::Occupied;
 
 /// The tasks of one runtime.
 pub(crate) struct Tasks {
-    /// A row for each task that is alive, or whose output nobody took yet; and free rows. (Not a `Slab`, which takes
-    /// and gives rows by value: see [`Row`].)
+    /// A row for each task that is alive, or whose output nobody took yet; and free rows. (Not a
+    /// `Slab`, which takes and gives rows by value: see [`Row`].)
     pub(super) rows: Vec<Row>,
-    /// The free row that was used last, and is used first, while it is in the cache; `END` if there is none. It names the next
-    /// (`Row::next`).
+    /// The free row that was used last, and is used first, while it is in the cache; `END` if
+    /// there is none. It names the next (`Row::next`).
     free: u32,
-    /// How many rows are not free. (Of another width than `serial`: else the compiler counts both at once, and the processor
-    /// waits for what was just written to each, which is 3 % of a spawn and its await.)
+    /// How many rows are not free. (Of another width than `serial`: else the compiler counts both
+    /// at once, and the processor waits for what was just written to each, which is 3 % of a spawn
+    /// and its await.)
     alive: u32,
-    /// The rows that were woken, in order, each once. A row that became free meanwhile is passed over, and only then
-    /// used again: a new task does not take an old one's turn.
+    /// The rows that were woken, in order, each once. A row that became free meanwhile is passed
+    /// over, and only then used again: a new task does not take an old one's turn.
     ready: Queue,
     /// Where the rows are that are not free.
     pub(super) occupied: Occupied,
@@ -112,8 +114,8 @@ impl Tasks {
 
     /// Makes a free row.
     fn add_row(&mut self) {
-        // Tasks that were spawned and dropped in one turn leave their rows in the ready queue. More of them than of
-        // others are too many.
+        // Tasks that were spawned and dropped in one turn leave their rows in the ready queue.
+        // More of them than of others are too many.
         if self.rows.len() > 2 * self.alive as usize + 64 {
             for row in self.ready.take_off(&mut self.rows, |row| row.stage == Stage::Free) {
                 self.add_free_row(row);
@@ -183,7 +185,8 @@ impl Tasks {
         }
     }
 
-    /// The same, if turns are not shuffled. Gives the [`head`](Tasks::head), which takes 8 cycles to read where it was just written.
+    /// The same, if turns are not shuffled. Gives the [`head`](Tasks::head), which takes 8 cycles
+    /// to read where it was just written.
     #[inline(always)]
     pub(super) fn begin_plain_turn(&mut self) -> u32 {
         debug_assert!(self.shuffle.is_none(), "`Shuffle` is on the agenda");
@@ -315,8 +318,8 @@ impl Tasks {
         self.get_mut(key).filter(|task| !task.stage.is_over()).map(|task| &mut task.awaiter)
     }
 
-    /// The handle was polled when the task was over: takes the row away, and gives the box with the output; `None` if
-    /// the task was cancelled.
+    /// The handle was polled when the task was over: takes the row away, and gives the box with
+    /// the output; `None` if the task was cancelled.
     #[inline]
     pub(super) fn finish(&mut self, key: Key) -> Option<AnyTask> {
         self.get_mut(key)?;

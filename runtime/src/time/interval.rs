@@ -11,8 +11,9 @@ use super::{Sleep, now, sleep_until};
 
 /// Ticks every `period`, the first time at once.
 ///
-/// The ticks are at the start plus whole periods, so they do not drift. Ticks that were missed because nobody
-/// waited are skipped, not made up for in a burst. With [`Duration::MAX`] there is the first tick and no other.
+/// The ticks are at the start plus whole periods, so they do not drift. Ticks that were missed
+/// because nobody waited are skipped, not made up for in a burst. With [`Duration::MAX`] there is
+/// the first tick and no other.
 ///
 /// # Panics
 ///
@@ -44,7 +45,8 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// Waits for the next tick, and gives the time for which it was due. Dropping the future loses no tick.
+    /// Waits for the next tick, and gives the time for which it was due. Dropping the future loses
+    /// no tick.
     pub fn tick(&mut self) -> impl Future<Output = Instant> + '_ {
         std::future::poll_fn(|cx| self.poll_tick(cx))
     }

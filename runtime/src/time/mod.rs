@@ -1,7 +1,8 @@
 //! Time as users see it.
 //!
-//! A [`Sleep`] is a deadline and the row of a timer; the row exists from the first poll that has to wait until
-//! the sleep is over or dropped. [`timeout`](timeout()) and [`interval`](interval()) are made of sleeps.
+//! A [`Sleep`] is a deadline and the row of a timer; the row exists from the first poll that has
+//! to wait until the sleep is over or dropped. [`timeout`](timeout()) and [`interval`](interval())
+//! are made of sleeps.
 //!
 //! Next: [`sleep`](mod@sleep).
 

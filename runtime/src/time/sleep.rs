@@ -13,17 +13,18 @@ use crate::local::{self, Local};
 use crate::mailbox::{RuntimeId, on_home};
 use crate::waker;
 
-/// The time as the runtime of this thread sees it: the system's, or the virtual one of a runtime with
-/// [`Builder::virtual_clock`](crate::Builder::virtual_clock). Without a runtime it is [`Instant::now`].
+/// The time as the runtime of this thread sees it: the system's, or the virtual one of a runtime
+/// with [`Builder::virtual_clock`](crate::Builder::virtual_clock). Without a runtime it is
+/// [`Instant::now`].
 pub fn now() -> Instant {
     local::try_running(|local| local.clock.now()).unwrap_or_else(Instant::now)
 }
 
 /// Waits for `duration`, counted from now (not from the first poll).
 ///
-/// It never ends early. With the real clock it ends up to two milliseconds late on an idle machine,
-/// and later with [`Builder::timer_slack`](crate::Builder::timer_slack). [`Duration::MAX`], or
-/// anything else that no [`Instant`] can hold, is for ever.
+/// It never ends early. With the real clock it ends up to two milliseconds late on an idle
+/// machine, and later with [`Builder::timer_slack`](crate::Builder::timer_slack).
+/// [`Duration::MAX`], or anything else that no [`Instant`] can hold, is for ever.
 ///
 /// ```
 /// use std::time::{Duration, Instant};
@@ -38,16 +39,16 @@ pub fn sleep(duration: Duration) -> Sleep {
     Sleep::new(now().checked_add(duration))
 }
 
-/// Waits until `deadline`. One that has passed is over at the first poll, or, if it passed just now, when the loop next
-/// looks at its timers.
+/// Waits until `deadline`. One that has passed is over at the first poll, or, if it passed just
+/// now, when the loop next looks at its timers.
 pub fn sleep_until(deadline: Instant) -> Sleep {
     Sleep::new(Some(deadline))
 }
 
 /// The future of [`sleep`] and [`sleep_until`].
 ///
-/// Dropping it takes its timer away at once. It may be moved to another task or another runtime between polls,
-/// and polled again when it is over.
+/// Dropping it takes its timer away at once. It may be moved to another task or another runtime
+/// between polls, and polled again when it is over.
 ///
 /// # Panics
 ///
@@ -72,7 +73,8 @@ impl Sleep {
         self.deadline
     }
 
-    /// Sets a new deadline, also for a sleep that is over. It has to be polled again to be woken for it.
+    /// Sets a new deadline, also for a sleep that is over. It has to be polled again to be woken
+    /// for it.
     pub fn reset(&mut self, deadline: Instant) {
         self.release();
         self.deadline = Some(deadline);

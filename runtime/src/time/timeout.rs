@@ -15,9 +15,9 @@ use super::{Sleep, sleep};
 
 /// Waits for a future, but no longer than `duration`, counted from now.
 ///
-/// The future is polled first, so one that is ready is never too late. When time is up the future is not
-/// dropped at once but with the `Timeout`, which `.await` does right away. Until it has to wait once, it has no
-/// timer.
+/// The future is polled first, so one that is ready is never too late. When time is up the future
+/// is not dropped at once but with the `Timeout`, which `.await` does right away. Until it has to
+/// wait once, it has no timer.
 ///
 /// [`Duration::MAX`] is no limit.
 ///
@@ -67,7 +67,8 @@ impl<F: Future> Future for Timeout<F> {
     }
 }
 
-/// Time was up: see [`timeout`]. It converts to an [`io::Error`](std::io::Error) of the kind `TimedOut`.
+/// Time was up: see [`timeout`]. It converts to an [`io::Error`](std::io::Error) of the kind
+/// `TimedOut`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elapsed(());
 

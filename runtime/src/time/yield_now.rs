@@ -10,8 +10,9 @@ use crate::{local, waker};
 
 /// Lets every other task that is ready have its turn, once. For a long computation between awaits.
 ///
-/// It is woken at the end of the loop's turn, not at once: so also a child of a gather that yields lets the tasks
-/// outside the gather have their turn, though the gather could poll it again right away.
+/// It is woken at the end of the loop's turn, not at once: so also a child of a gather that yields
+/// lets the tasks outside the gather have their turn, though the gather could poll it again right
+/// away.
 ///
 /// ```
 /// gather_runtime::run(async {

@@ -1,4 +1,5 @@
-//! Faults that this runtime once had, each as a program of its users' kind, with the figure that shows whether it is back.
+//! Faults that this runtime once had, each as a program of its users' kind, with the figure that
+//! shows whether it is back.
 //!
 //! `cargo run -p gather-tests --bin faults`
 

@@ -1,5 +1,6 @@
-//! One thread wakes a thousand parked tasks, as often as the argument says (ten million, if it says nothing), and this
-//! prints what that took. To see the system calls: `strace -c -f target/release/wake_stress 10000000`.
+//! One thread wakes a thousand parked tasks, as often as the argument says (ten million, if it
+//! says nothing), and this prints what that took. To see the system calls:
+//! `strace -c -f target/release/wake_stress 10000000`.
 
 use std::time::Instant;
 

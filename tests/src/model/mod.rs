@@ -1,13 +1,15 @@
 //! The reference model: what should come of a [`Program`], said as plainly as can be.
 //!
-//! It has no futures, no wakers, no slots and no budget. A node is a number; a gather is the list of its children that run
-//! and the queue of those that were woken; time is a number, and what waits for it is a list. It is written from the
-//! contract, and from what the docs say of modes, timers, yields and other threads.
+//! It has no futures, no wakers, no slots and no budget. A node is a number; a gather is the list
+//! of its children that run and the queue of those that were woken; time is a number, and what
+//! waits for it is a list. It is written from the contract, and from what the docs say of modes,
+//! timers, yields and other threads.
 //!
-//! This file is the machine: leaves, wakes, time. Next: `modes.rs`, what a gather makes of its children.
+//! This file is the machine: leaves, wakes, time. Next: `modes.rs`, what a gather makes of its
+//! children.
 //!
-//! Where the contract promises no order, it says so by [`Answer::certain`]: what comes after that many entries of the
-//! trace may come in another order, and so may the outcome.
+//! Where the contract promises no order, it says so by [`Answer::certain`]: what comes after that
+//! many entries of the trace may come in another order, and so may the outcome.
 
 mod modes;
 
@@ -16,7 +18,8 @@ use std::collections::VecDeque;
 use crate::program::trace::{Bang, Entry, Event, Outcome, Trace};
 use crate::program::{End, Kind, Leaf, OnDrop, Program, Step};
 
-/// A poll of a task may do 128 units of work. A gather looks ahead no more than 32, so up to here no turn is cut short.
+/// A poll of a task may do 128 units of work. A gather looks ahead no more than 32, so up to here
+/// no turn is cut short.
 const NEVER_CUT_SHORT: usize = 96;
 
 /// What should happen.
@@ -107,7 +110,8 @@ impl<'a> Model<'a> {
         Answer { outcome, ended_at, trace: Trace(model.trace), certain: model.certain }
     }
 
-    /// The loop: the root; then who has yielded; then other threads; and when nothing is left to do, time.
+    /// The loop: the root; then who has yielded; then other threads; and when nothing is left to
+    /// do, time.
     fn run(&mut self) -> Outcome {
         loop {
             if std::mem::take(&mut self.root_is_woken) {
@@ -157,8 +161,8 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// A wake that may come when the node is gone. Then some gather may be polled for nothing, before others: a late wake is
-    /// promised to be no worse than that.
+    /// A wake that may come when the node is gone. Then some gather may be polled for nothing,
+    /// before others: a late wake is promised to be no worse than that.
     fn wake_late(&mut self, node: usize) {
         if !self.nodes[node].is_alive {
             self.is_uncertain();

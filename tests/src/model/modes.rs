@@ -1,4 +1,5 @@
-//! The model of a gather: which children it starts and polls, and what each mode makes of their outputs.
+//! The model of a gather: which children it starts and polls, and what each mode makes of their
+//! outputs.
 //!
 //! This is the last file of the reading order of random programs.
 
@@ -10,7 +11,8 @@ use crate::program::{Gathering, Kind, Mode};
 const STARTED_IN_ONE_GO: usize = 32;
 
 impl Model<'_> {
-    /// A node comes to be, with its children if it is a `gather!`. Until they end they are the gather's.
+    /// A node comes to be, with its children if it is a `gather!`. Until they end they are the
+    /// gather's.
     pub(super) fn create(&mut self, node: usize) {
         self.nodes[node].is_alive = true;
         if let Some(gather) = self.program.nodes[node].parent {
@@ -22,7 +24,8 @@ impl Model<'_> {
         }
     }
 
-    /// Starts children while there is room, polls those that were woken, and again, until there is nothing to do.
+    /// Starts children while there is room, polls those that were woken, and again, until there is
+    /// nothing to do.
     pub(super) fn poll_gather(&mut self, node: usize, gathering: &Gathering) -> Poll {
         let Gathering { mode, children, .. } = gathering;
         self.nodes[node].is_told = true;
@@ -37,7 +40,8 @@ impl Model<'_> {
         if *mode == Mode::FirstOkN(0) {
             return self.result(node, gathering);
         }
-        // A stream has somebody else's turn when it has given something: those that may start, and those that were woken.
+        // A stream has somebody else's turn when it has given something: those that may start, and
+        // those that were woken.
         let is_stream = *mode == Mode::Stream;
         while self.may_start(node, gathering) || !self.nodes[node].queue.is_empty() {
             while self.may_start(node, gathering) {
@@ -80,7 +84,8 @@ impl Model<'_> {
             {
                 false
             }
-            // When its time is over it starts nobody, also if that is in this poll and somebody makes room.
+            // When its time is over it starts nobody, also if that is in this poll and somebody
+            // makes room.
             Mode::Within(_) if deadline.is_some_and(|deadline| deadline <= self.now) => false,
             _ => !all_started && running.len() < gathering.limit.unwrap_or(usize::MAX),
         }
@@ -157,7 +162,8 @@ impl Model<'_> {
         true
     }
 
-    /// A gather has a result, or a panic. What is left is dropped before anybody sees it, whatever the destructors do.
+    /// A gather has a result, or a panic. What is left is dropped before anybody sees it, whatever
+    /// the destructors do.
     pub(super) fn end(&mut self, node: usize, mode: Mode, over: Poll) -> Poll {
         self.asleep.retain(|(_, sleeper)| *sleeper != node);
         let bangs = self.drop_children(node);
@@ -217,7 +223,8 @@ impl Model<'_> {
             Err(error) => format!("-{error}"),
         };
         let last = came.last();
-        // By index, in as many places as children are known of, with a dot for what has not come or does not count.
+        // By index, in as many places as children are known of, with a dot for what has not come
+        // or does not count.
         let list = |places: usize, counts: fn(&Result<String, String>) -> bool| {
             let place = |index| came.iter().find(|(came, result)| *came == index && counts(result));
             let texts = (0..places).map(|index| place(index).map_or(".".into(), |(_, result)| sign(result)));

@@ -43,8 +43,8 @@ impl Iterator for Input {
     }
 }
 
-/// A policy of one's own: over when so many outputs have come. It gives their indices in the order in which they came, and
-/// all outputs.
+/// A policy of one's own: over when so many outputs have come. It gives their indices in the order
+/// in which they came, and all outputs.
 #[derive(Debug)]
 struct Until {
     needed: usize,
@@ -200,7 +200,8 @@ async fn run_scope(world: Rc<World>, node: usize) -> Output {
     .await
 }
 
-/// Awaits a gather. When a panic comes out of it, its children must be gone, though the gather is not.
+/// Awaits a gather. When a panic comes out of it, its children must be gone, though the gather is
+/// not.
 async fn watched<F: Future>(world: &Rc<World>, node: usize, mut gather: Pin<&mut F>) -> F::Output {
     poll_fn(|cx| {
         catch_unwind(AssertUnwindSafe(|| gather.as_mut().poll(cx))).unwrap_or_else(|panic| {
@@ -211,7 +212,8 @@ async fn watched<F: Future>(world: &Rc<World>, node: usize, mut gather: Pin<&mut
     .await
 }
 
-/// Awaits a gather, and tells what it gave while the gather still exists: all its children must be gone by then.
+/// Awaits a gather, and tells what it gave while the gather still exists: all its children must be
+/// gone by then.
 async fn told<G: Future>(
     world: Rc<World>,
     node: usize,

@@ -1,8 +1,9 @@
 //! A program from a seed.
 //!
 //! Most programs have few durations, so that much happens at the same instant; some are calm
-//! ([`Program::is_calm`]), and may be wide. How often children fail, panic or do something in their destructors differs
-//! from program to program: in some the first failure ends all, others run long.
+//! ([`Program::is_calm`]), and may be wide. How often children fail, panic or do something in
+//! their destructors differs from program to program: in some the first failure ends all, others
+//! run long.
 //!
 //! Next: [`trace`](super::trace).
 
@@ -155,9 +156,9 @@ impl Generator {
         });
     }
 
-    /// Whether this node may be woken by a destructor in its own last poll. That is a late wake, and one child of a gather may
-    /// have such: two late wakes for one slot count as a wake for whoever is there (`runtime/src/group/table.rs`), which
-    /// the model does not know.
+    /// Whether this node may be woken by a destructor in its own last poll. That is a late wake,
+    /// and one child of a gather may have such: two late wakes for one slot count as a wake for
+    /// whoever is there (`runtime/src/group/table.rs`), which the model does not know.
     fn may_be_woken_late(&mut self, node: usize, gather: Option<usize>) -> bool {
         let Some(gather) = gather else { return true };
         *self.woken_late.entry(gather).or_insert(node) == node

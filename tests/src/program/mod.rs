@@ -1,8 +1,8 @@
 //! Random programs: trees of gathers and children, generated from a seed.
 //!
-//! A program is plain data. [`real`] runs it with gather, and [`Model`](crate::model) says what should come of it; both
-//! write a [`Trace`](trace::Trace). A node's number is its place in [`Program::nodes`], which is in the order of a walk
-//! from the root down.
+//! A program is plain data. [`real`] runs it with gather, and [`Model`](crate::model) says what
+//! should come of it; both write a [`Trace`](trace::Trace). A node's number is its place in
+//! [`Program::nodes`], which is in the order of a walk from the root down.
 //!
 //! Next: [`generate`], [`trace`], [`real`], and then [`model`](crate::model).
 
@@ -20,8 +20,9 @@ pub struct Program {
     pub nodes: Vec<Node>,
     /// Who polls the root.
     pub host: Host,
-    /// No two leaves ever do something at the same instant, but for their first polls, which do nothing that others see. The
-    /// order within an instant is then of no matter, and a gather may be too wide for one turn.
+    /// No two leaves ever do something at the same instant, but for their first polls, which do
+    /// nothing that others see. The order within an instant is then of no matter, and a gather may
+    /// be too wide for one turn.
     pub is_calm: bool,
 }
 
@@ -77,13 +78,16 @@ pub struct Leaf {
 /// What a leaf waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// A sleep of so many nanoseconds. It is over when its time has come, however often it is polled before.
+    /// A sleep of so many nanoseconds. It is over when its time has come, however often it is
+    /// polled before.
     Sleep(u64),
-    /// `yield_now`: woken at the end of the turn. This step and those below are over at the next poll, whatever woke it.
+    /// `yield_now`: woken at the end of the turn. This step and those below are over at the next
+    /// poll, whatever woke it.
     Yield,
     /// It wakes itself while it is polled.
     WakeSelf,
-    /// Another thread wakes it while it is polled: the loop finds that wake when nothing else is to be done.
+    /// Another thread wakes it while it is polled: the loop finds that wake when nothing else is
+    /// to be done.
     Thread,
 }
 
@@ -130,8 +134,9 @@ pub struct Gathering {
     pub input_panics_at: Option<usize>,
 }
 
-/// The modes. A new one needs a line here, in [`generate`], one in `gathers.rs` that makes it, and its rules in
-/// [`model`](crate::model): `judge` for an output, `stop` for a gather that waits, `result` for the end.
+/// The modes. A new one needs a line here, in [`generate`], one in `gathers.rs` that makes it, and
+/// its rules in [`model`](crate::model): `judge` for an output, `stop` for a gather that waits,
+/// `result` for the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// `gather(..)`
@@ -148,14 +153,16 @@ pub enum Mode {
     FirstOkN(usize),
     /// `.race()`
     Race,
-    /// A policy of the test's own, `Until` of `gathers.rs`: over when so many outputs of any kind have come.
+    /// A policy of the test's own, `Until` of `gathers.rs`: over when so many outputs of any kind
+    /// have come.
     Until(usize),
     /// `.stream()`, taken to its end
     Stream,
-    /// `.for_each(..)` with a body that sleeps so many nanoseconds. Only in calm programs: in what order the children and
-    /// the body go on within an instant is not promised.
+    /// `.for_each(..)` with a body that sleeps so many nanoseconds. Only in calm programs: in what
+    /// order the children and the body go on within an instant is not promised.
     ForEach(u64),
-    /// `scope(..)`: the first child is awaited in the body, which starts half of the others before and the rest after it.
+    /// `scope(..)`: the first child is awaited in the body, which starts half of the others before
+    /// and the rest after it.
     Scope,
     /// `gather!(..)`, of one to four
     List,

@@ -1,8 +1,8 @@
 //! Running a program with gather, on a virtual clock.
 //!
-//! The tree is made of `Child`ren, each a leaf that follows its script, or a gather in a box. They share a `World`, in
-//! which they write what happens, and which finds fault with what must never happen: a poll without a wake, a poll after
-//! the end, a second drop, an output that is left.
+//! The tree is made of `Child`ren, each a leaf that follows its script, or a gather in a box. They
+//! share a `World`, in which they write what happens, and which finds fault with what must never
+//! happen: a poll without a wake, a poll after the end, a second drop, an output that is left.
 //!
 //! Next: `gathers.rs`, the gathers of a program.
 
@@ -26,7 +26,8 @@ use super::{End, Kind, Leaf, OnDrop, Program, Step, gathers};
 /// Nothing in a program takes so long.
 const FOREVER: Duration = Duration::from_secs(1 << 20);
 
-/// The root of no program is polled so often by one task. One that always wakes itself would be, and time would stand still.
+/// The root of no program is polled so often by one task. One that always wakes itself would be,
+/// and time would stand still.
 const MOST_POLLS: usize = 100_000;
 
 /// What came of a run.
@@ -80,7 +81,8 @@ struct State {
     is_over: Cell<bool>,
     /// What it was last polled with.
     waker: RefCell<Option<Waker>>,
-    /// Wakes that were not followed by a poll yet. Two may lead to one poll, so this may be too many and never too few.
+    /// Wakes that were not followed by a poll yet. Two may lead to one poll, so this may be too
+    /// many and never too few.
     wakes: Cell<usize>,
 }
 

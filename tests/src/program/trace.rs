@@ -54,8 +54,9 @@ pub enum Bang {
 }
 
 impl Trace {
-    /// With drops that follow one another in the order of their numbers: no order is promised where several are dropped. If
-    /// no order is to be looked at, everything of one instant is sorted.
+    /// With drops that follow one another in the order of their numbers: no order is promised
+    /// where several are dropped. If no order is to be looked at, everything of one instant is
+    /// sorted.
     pub fn sorted(&self, order_matters: bool) -> Trace {
         let mut entries = self.0.clone();
         let belong = |a: &Entry, b: &Entry| {

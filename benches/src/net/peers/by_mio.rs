@@ -1,7 +1,9 @@
-//! A loop by hand on mio, as its documentation shows it: what ours and tokio stand on, without a runtime on top.
+//! A loop by hand on mio, as its documentation shows it: what ours and tokio stand on, without a
+//! runtime on top.
 //!
-//! It does what the floor does, but reads until the system says that nothing is left only where mio asks for that: after a
-//! read that fills its buffer. Its sockets are deregistered before they are closed.
+//! It does what the floor does, but reads until the system says that nothing is left only where
+//! mio asks for that: after a read that fills its buffer. Its sockets are deregistered before they
+//! are closed.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::SocketAddr;

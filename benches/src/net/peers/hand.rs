@@ -1,7 +1,8 @@
 //! The floor of the network's rows, on epoll itself; and the servers by hand for all clients.
 //!
-//! Edge-triggered where that spares a call, one registration for a connection's life, a read for an event: a short message comes in one
-//! piece, and what fills less than the buffer has emptied the socket. A closed socket leaves epoll by itself.
+//! Edge-triggered where that spares a call, one registration for a connection's life, a read for
+//! an event: a short message comes in one piece, and what fills less than the buffer has emptied
+//! the socket. A closed socket leaves epoll by itself.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -27,7 +28,8 @@ const LISTENER: u64 = u64::MAX;
 pub(in crate::net) fn serve(answer: &[u8]) {
     let listener = TcpListener::bind(ANY_PORT).expect("a port is free");
     listener.set_nonblocking(true).expect("a socket can be");
-    // What is accepted has it, too: a client's end that was closed first is gone at once, and its port free.
+    // What is accepted has it, too: a client's end that was closed first is gone at once, and its
+    // port free.
     sockopt::set_socket_linger(&listener, Some(Duration::ZERO)).expect("a socket can");
     announce(listener.local_addr().expect("it has one"));
     let mut connections: Vec<Option<TcpStream>> = Vec::new();

@@ -1,5 +1,5 @@
-//! What the network's rows ask of each peer: an echo server, and many short connections. A file for each, because all that is in
-//! them is how that peer is used.
+//! What the network's rows ask of each peer: an echo server, and many short connections. A file
+//! for each, because all that is in them is how that peer is used.
 
 mod by_mio;
 mod compio;

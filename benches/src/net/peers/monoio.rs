@@ -1,4 +1,5 @@
-//! monoio, on io_uring or on epoll, with its timers: a task for each connection. A read and a write own their buffer meanwhile.
+//! monoio, on io_uring or on epoll, with its timers: a task for each connection. A read and a
+//! write own their buffer meanwhile.
 
 use std::io;
 use std::net::SocketAddr;

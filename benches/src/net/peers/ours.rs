@@ -1,4 +1,5 @@
-//! This project: a task for each connection that is served, a child of one gather for each that is made.
+//! This project: a task for each connection that is served, a child of one gather for each that is
+//! made.
 
 use std::io;
 use std::net::SocketAddr;

@@ -12,8 +12,8 @@ use super::super::transfers::datagrams;
 use super::until_room;
 use crate::source::{Direction, Source};
 
-/// A Unix socket that sends and receives datagrams: none is lost, and they come in the order in which they were sent.
-/// Dropping it closes it, and leaves its path where it is.
+/// A Unix socket that sends and receives datagrams: none is lost, and they come in the order in
+/// which they were sent. Dropping it closes it, and leaves its path where it is.
 ///
 /// Its methods take `&self`: any number of tasks may send and receive at once.
 ///
@@ -50,7 +50,8 @@ impl UnixDatagram {
         mio::net::UnixDatagram::bind(path).and_then(UnixDatagram::register)
     }
 
-    /// A socket without a path, which can send, and receive only from one that it is connected with.
+    /// A socket without a path, which can send, and receive only from one that it is connected
+    /// with.
     ///
     /// # Errors
     ///
@@ -77,8 +78,8 @@ impl UnixDatagram {
         Ok((UnixDatagram::register(one)?, UnixDatagram::register(other)?))
     }
 
-    /// Makes the socket at `path` the one to which [`send`](UnixDatagram::send) sends, and from which alone datagrams
-    /// are received. Nothing is sent.
+    /// Makes the socket at `path` the one to which [`send`](UnixDatagram::send) sends, and from
+    /// which alone datagrams are received. Nothing is sent.
     ///
     /// # Errors
     ///
@@ -87,16 +88,17 @@ impl UnixDatagram {
         self.source.io().connect(path)
     }
 
-    /// Sends a datagram to the socket at `path`, as a whole, and gives its length. Dropping the future before it is
-    /// ready sends nothing.
+    /// Sends a datagram to the socket at `path`, as a whole, and gives its length. Dropping the
+    /// future before it is ready sends nothing.
     ///
-    /// While the receiver's queue is full (on Linux after about ten datagrams) it waits, and tries again some times a
-    /// second, because no event tells that it has room; for many datagrams to one path,
-    /// [`connect`](UnixDatagram::connect) and [`send`](UnixDatagram::send) are faster.
+    /// While the receiver's queue is full (on Linux after about ten datagrams) it waits, and tries
+    /// again some times a second, because no event tells that it has room; for many datagrams to
+    /// one path, [`connect`](UnixDatagram::connect) and [`send`](UnixDatagram::send) are faster.
     ///
     /// # Errors
     ///
-    /// What the system says: `NotFound`, `ConnectionRefused` if nobody has bound that path. The socket stays usable.
+    /// What the system says: `NotFound`, `ConnectionRefused` if nobody has bound that path. The
+    /// socket stays usable.
     ///
     /// # Panics
     ///
@@ -111,8 +113,8 @@ impl UnixDatagram {
     ///
     /// # Errors
     ///
-    /// `WouldBlock` if there is no room in this socket or in the receiver's queue, for which no event is made: see
-    /// [`send_to`](UnixDatagram::send_to). Else as that.
+    /// `WouldBlock` if there is no room in this socket or in the receiver's queue, for which no
+    /// event is made: see [`send_to`](UnixDatagram::send_to). Else as that.
     pub fn try_send_to(&self, datagram: &[u8], path: impl AsRef<Path>) -> io::Result<usize> {
         self.source.io().send_to(datagram, path)
     }

@@ -52,19 +52,20 @@ impl UnixListener {
         mio::net::UnixListener::bind(path).and_then(UnixListener::register)
     }
 
-    /// Waits for the next connection, and gives it with the path of its client, which mostly has none. Dropping the
-    /// future loses no connection. Any number of tasks may wait here.
+    /// Waits for the next connection, and gives it with the path of its client, which mostly has
+    /// none. Dropping the future loses no connection. Any number of tasks may wait here.
     ///
     /// # Errors
     ///
-    /// As [`TcpListener::accept`](crate::TcpListener::accept): the listener stays usable, and what could not be
-    /// accepted for want of descriptors stays in the queue for the next call.
+    /// As [`TcpListener::accept`](crate::TcpListener::accept): the listener stays usable, and what
+    /// could not be accepted for want of descriptors stays in the queue for the next call.
     pub async fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
         let mut wait = self.source.wait(Direction::Read);
         poll_fn(|cx| self.poll_accept_with(cx, &mut wait)).await
     }
 
-    /// Polls for the next connection, as [`accept`](UnixListener::accept) does. Of several polls the last is woken.
+    /// Polls for the next connection, as [`accept`](UnixListener::accept) does. Of several polls
+    /// the last is woken.
     ///
     /// # Errors
     ///

@@ -1,17 +1,19 @@
-//! Unix sockets: between processes of one machine, by a path in the file system instead of an address and a port.
+//! Unix sockets: between processes of one machine, by a path in the file system instead of an
+//! address and a port.
 //!
-//! Binding makes the path; nothing takes it away again, and binding to one that is there is an error. So a server
-//! removes it before it binds, or when it ends.
+//! Binding makes the path; nothing takes it away again, and binding to one that is there is an
+//! error. So a server removes it before it binds, or when it ends.
 //!
-//! Linux also has names that are no paths ("abstract"): make such a socket with the standard library and bring it by
-//! `from_std`.
+//! Linux also has names that are no paths ("abstract"): make such a socket with the standard
+//! library and bring it by `from_std`.
 //!
 //! # What no event tells
 //!
-//! Two operations may find another socket's queue full, and the system has no event for when that has room again:
-//! connecting to a listener, and sending to the path of a datagram socket. (On Linux the failed send even makes an
-//! event of its own, so who trusts in events tries in vain as fast as it can.) These two ask again by a timer, first
-//! after [`FIRST_PAUSE`], then each time after twice as long, at most [`LONGEST_PAUSE`].
+//! Two operations may find another socket's queue full, and the system has no event for when that
+//! has room again: connecting to a listener, and sending to the path of a datagram socket. (On
+//! Linux the failed send even makes an event of its own, so who trusts in events tries in vain as
+//! fast as it can.) These two ask again by a timer, first after [`FIRST_PAUSE`], then each time
+//! after twice as long, at most [`LONGEST_PAUSE`].
 //!
 //! Next: [`stream`].
 

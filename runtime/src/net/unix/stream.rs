@@ -11,10 +11,11 @@ use super::super::transfers::stream;
 use super::until_room;
 use crate::source::{Direction, Source};
 
-/// A Unix connection: a stream of bytes between two processes of one machine, or within one. Dropping it closes it.
+/// A Unix connection: a stream of bytes between two processes of one machine, or within one.
+/// Dropping it closes it.
 ///
-/// As with [`TcpStream`](crate::TcpStream), its methods take `&self`, and it has the traits of the features, as has
-/// `&UnixStream`.
+/// As with [`TcpStream`](crate::TcpStream), its methods take `&self`, and it has the traits of the
+/// features, as has `&UnixStream`.
 ///
 /// ```
 /// use gather_runtime::net::UnixStream;
@@ -37,20 +38,22 @@ socket!(UnixStream, mio::net::UnixStream, std::os::unix::net::UnixStream, Socket
 stream!(UnixStream, SocketAddr);
 
 impl UnixStream {
-    /// Connects to the listener at `path`. While the listener's queue is full it waits, and tries again some times a
-    /// second.
+    /// Connects to the listener at `path`. While the listener's queue is full it waits, and tries
+    /// again some times a second.
     ///
     /// Dropping the future closes the socket.
     ///
     /// # Errors
     ///
-    /// What the system says: `NotFound` if there is no such path, `ConnectionRefused` if nobody listens there.
+    /// What the system says: `NotFound` if there is no such path, `ConnectionRefused` if nobody
+    /// listens there.
     ///
     /// # Panics
     ///
     /// If this thread runs no runtime.
     pub async fn connect(path: impl AsRef<Path>) -> io::Result<UnixStream> {
-        // A socket that was refused for want of room is not connected, and never will be: so each time a new one.
+        // A socket that was refused for want of room is not connected, and never will be: so each
+        // time a new one.
         until_room(|| mio::net::UnixStream::connect(path.as_ref())).await.and_then(UnixStream::register)
     }
 
