@@ -6,7 +6,7 @@
 //! | `--quick` | one round of short samples, for CI: shows what broke, not what is a tenth slower |
 //! | `--markdown` | prints the tables as the README has them |
 //! | `--flat` | the rows that show how our costs grow with the number of children, ours only, in place of the comparison |
-//! | `--report` | runs both, and writes `benches/REPORT.md` with charts in `benches/charts/`, and the tables of `README.md` |
+//! | `--report` | runs both, and writes `benches/REPORT.md` with charts in `benches/charts/`, and the table of `README.md` |
 //! | `--sample "yield 100" gather` | takes one figure in this process, for a profiler |
 //! | `--explain "chain 1e6"` | counts instructions and misses of the caches for an operation of gather's, in this process |
 //! | `--serve echo gather` | is the server of such a process (`echo`, `answers` or `http`); prints its port |

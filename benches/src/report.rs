@@ -2,7 +2,7 @@
 //! `benches/charts/`.
 //!
 //! A full run of all rows also writes the part of `README.md` between the two comments [`BEGIN`]
-//! and [`END`]: the table "gathering", and a line for each of [`README_ROWS`]. So nothing is
+//! and [`END`]: a line for each of [`README_ROWS`]. So nothing is
 //! pasted by hand. What stands below [`END`] (where it is not ahead, real queries, sizes) is
 //! written by a person, who reads the new tables first.
 
@@ -16,14 +16,17 @@ use crate::peers::Contender;
 use crate::rows::{Kind, Row};
 use crate::table::{digits, groups, markdown_of, times};
 
-/// What stands before the tables in `README.md`.
+/// What stands before the table in `README.md`.
 const BEGIN: &str = "<!-- written by `cargo compare -- --report` -->\n";
 
 /// What stands behind them.
 const END: &str = "<!-- until here -->\n";
 
 /// The rows with a line of their own in `README.md`, and what they are.
-const README_ROWS: [(&str, &str); 17] = [
+const README_ROWS: [(&str, &str); 20] = [
+    ("ready 1e4", "a child that is ready at once, of a gather of 10,000"),
+    ("yield 100", "a child wakes itself and is polled: 100 children"),
+    ("chain 1e3", "a child wakes the next of a ring of 1,000"),
     ("failing 100", "gather 100, of which one fails and the others are dropped"),
     ("limit 256", "a ready child, 256 at once, out of 512,000"),
     ("allocs 256", "allocations of that"),
@@ -71,8 +74,8 @@ pub(crate) fn write(
         let path = directory.join("../README.md");
         let readme = fs::read_to_string(&path)?;
         let (before, rest) =
-            readme.split_once(BEGIN).ok_or("README.md has lost the comment before its tables")?;
-        let (_, after) = rest.split_once(END).ok_or("README.md has lost the comment behind its tables")?;
+            readme.split_once(BEGIN).ok_or("README.md has lost the comment before its table")?;
+        let (_, after) = rest.split_once(END).ok_or("README.md has lost the comment behind its table")?;
         fs::write(path, format!("{before}{BEGIN}{}{END}{after}", readme_part(figures, machine)))?;
     }
     Ok(())
@@ -81,9 +84,7 @@ pub(crate) fn write(
 /// The README's part.
 fn readme_part(figures: &Figures, machine: &str) -> String {
     let machine = machine.lines().next().unwrap_or_default();
-    let gathering: Vec<Row> =
-        figures.rows.iter().copied().filter(|row| row.kind() == Kind::Gathering).collect();
-    let mut text = format!("{machine}.\n\n{}\n", markdown_of(figures, &gathering));
+    let mut text = format!("{machine}.\n\n");
     text += "| row | one operation | unit | gather | best peer | its figure | best peer / gather | best tokio / gather |\n\
              |---|---|---|--:|---|--:|--:|--:|\n";
     for (name, what) in README_ROWS {

@@ -10,10 +10,10 @@
 //! 1. Code that is no poll has no budget: destructors, the end of a runtime, wakers of other
 //!    libraries. What such code polls, it polls with an executor of its own or only once, and
 //!    neither comes back in a later tick.
-//! 2. A leaf that was refused lets the next ones pass: 2, then 4, and so on up to [`BUDGET`], then
-//!    1. So of the futures that share a task (`join!`, `select!`, a timeout and what it limits)
-//!    each gets on, also beside one that spends the whole budget in every poll. (If it were always
-//!    one, two that ask once in each poll could take each other's turn for ever.)
+//! 2. A leaf that was refused lets the next ones pass: 2, then 4, and so on up to [`BUDGET`], and
+//!    then one. So of the futures that share a task (`join!`, `select!`, a timeout and what it
+//!    limits) each gets on, also beside one that spends the whole budget in every poll. (If it were
+//!    always one, two that ask once in each poll could take each other's turn for ever.)
 //! 3. If the waker is not ours, a refusal lets [`BUDGET`] others pass. Such a waker belongs to an
 //!    executor inside the task (`block_on`, `FuturesUnordered`), which polls again in the same
 //!    poll of the task. It sees a `Pending` now and then, and with that it decides itself when to
