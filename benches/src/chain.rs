@@ -26,7 +26,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use crate::peers::{Contender, Freight, GatherWork, Gathers};
+use crate::peers::{GatherWork, Gathers, Payload, Peer};
 
 /// How many hops are timed. With 1e5 children the token goes round twice.
 const HOPS: usize = 200_000;
@@ -36,10 +36,10 @@ const HOPS: usize = 200_000;
 const HOPS_OF_A_SCAN: usize = 300;
 
 /// The closure that takes one sample of this row.
-pub(crate) fn sampler(contender: Contender, children: usize) -> Box<dyn FnMut() -> f64> {
-    let scans = contender == Contender::FuturesConcurrency && children > 10_000;
+pub(crate) fn sampler(peer: Peer, children: usize) -> Box<dyn FnMut() -> f64> {
+    let scans = peer == Peer::FuturesConcurrency && children > 10_000;
     let hops = if scans { HOPS_OF_A_SCAN } else { HOPS };
-    contender.gathering(Chain { children, hops })
+    peer.gathering(Chain { children, hops })
 }
 
 /// The row.
@@ -59,7 +59,7 @@ impl GatherWork for Chain {
     fn sample(self, peer: &impl Gathers) -> f64 {
         RING.with(|ring| ring.reset(self.children, self.hops));
         let children =
-            (0..self.children).map(|index| RingChild { index, joined: false, freight: Freight::new() });
+            (0..self.children).map(|index| RingChild { index, joined: false, payload: Payload::new() });
         let outputs = peer.block_on(peer.gather(children));
         let sum: u64 = outputs.iter().sum();
         assert_eq!(sum as usize, self.children * (self.children - 1) / 2);
@@ -74,14 +74,14 @@ struct RingChild {
     /// Whether it had its first poll.
     joined: bool,
     /// What else it holds.
-    freight: Freight,
+    payload: Payload,
 }
 
 impl Future for RingChild {
     type Output = Result<u64, ()>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.freight.hold();
+        self.payload.hold();
         RING.with(|ring| {
             if ring.ended.get() {
                 return Poll::Ready(Ok(self.index as u64));

@@ -9,7 +9,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::measure::Figures;
-use crate::peers::Contender;
+use crate::peers::Peer;
 use crate::rows::{Kind, Row, Unit};
 use crate::table::{digits, grouped, times};
 
@@ -67,8 +67,8 @@ pub(crate) fn bars(figures: &Figures) -> Result<Vec<Picture>, Box<dyn Error>> {
     for kind in Kind::ALL {
         let mut bars = Vec::new();
         for &row in figures.rows.iter().filter(|row| row.kind() == kind) {
-            let best = figures.best(row, Contender::is_peer).map(|(peer, ratio)| (peer, ratio.median));
-            bars.extend(figures.get(row, Contender::Ours).zip(best).map(|(ours, best)| (row, ours, best)));
+            let best = figures.best(row, Peer::is_peer).map(|(peer, ratio)| (peer, ratio.median));
+            bars.extend(figures.get(row, Peer::Ours).zip(best).map(|(ours, best)| (row, ours, best)));
         }
         if !bars.is_empty() {
             pictures.push((format!("{}.svg", kind.file_name()), draw_bars(kind, &bars)?));
@@ -79,7 +79,7 @@ pub(crate) fn bars(figures: &Figures) -> Result<Vec<Picture>, Box<dyn Error>> {
 
 /// Draws ours and the best peer's bar for each row. The peer's has the length that the median of
 /// the rounds' ratios gives it.
-fn draw_bars(kind: Kind, bars: &[(Row, f64, (Contender, f64))]) -> Result<String, Box<dyn Error>> {
+fn draw_bars(kind: Kind, bars: &[(Row, f64, (Peer, f64))]) -> Result<String, Box<dyn Error>> {
     let height = TOP + ROW * bars.len() as i32 + BOTTOM;
     let figures = || bars.iter().flat_map(|(_, ours, best)| [*ours, *ours * best.1]).map(f64::log10);
     let (low, high) = decades(figures());
@@ -138,7 +138,7 @@ pub(crate) struct Series {
 pub(crate) fn series(flat: &Figures) -> Vec<Series> {
     let mut series: Vec<Series> = Vec::new();
     for &row in &flat.rows {
-        let Some(point) = row.size().zip(flat.get(row, Contender::Ours)) else { continue };
+        let Some(point) = row.size().zip(flat.get(row, Peer::Ours)) else { continue };
         match series.iter_mut().find(|line| line.row.heading().0 == row.heading().0) {
             Some(line) => line.points.push(point),
             None => series.push(Series { row, points: vec![point] }),

@@ -92,7 +92,7 @@ mod timeouts;
 mod yields;
 
 use measure::{Cores, Effort, Figures};
-use peers::Contender;
+use peers::Peer;
 use rows::Row;
 
 /// What the arguments ask for.
@@ -108,22 +108,22 @@ struct Arguments {
     /// How long to measure.
     effort: Effort,
     /// Set in a process that this program started: what it is to do.
-    errand: Option<Errand>,
+    job: Option<Job>,
 }
 
 /// What a process does that this program started.
 #[derive(Clone, Copy)]
-enum Errand {
-    /// Sample one row with one contender.
-    Sample(Row, Contender),
+enum Job {
+    /// Sample one row with one peer.
+    Sample(Row, Peer),
     /// Count what the processor does for one row with gather.
     #[cfg(target_os = "linux")]
     Explain(Row),
-    /// See whether a contender starts here.
-    Start(Contender),
+    /// See whether a peer starts here.
+    Start(Peer),
     /// Serve until it is killed: what, and with whom.
     #[cfg(target_os = "linux")]
-    Serve(net::Service, Contender),
+    Serve(net::Service, Peer),
 }
 
 impl Arguments {
@@ -132,7 +132,7 @@ impl Arguments {
         let by_cargo_bench = std::env::args().any(|argument| argument == "--bench");
         let effort = if by_cargo_bench { Effort::Full } else { Effort::Quick };
         let mut arguments =
-            Self { filters: Vec::new(), markdown: false, flat: false, report: false, effort, errand: None };
+            Self { filters: Vec::new(), markdown: false, flat: false, report: false, effort, job: None };
         let mut rest = std::env::args().skip(1);
         while let Some(argument) = rest.next() {
             match argument.as_str() {
@@ -143,19 +143,18 @@ impl Arguments {
                 "--report" => arguments.report = true,
                 "--sample" => {
                     let row = rest.next().and_then(|name| Row::named(&name));
-                    let contender = rest.next().and_then(|name| Contender::named(&name));
-                    let (row, contender) =
-                        row.zip(contender).ok_or("--sample takes the names of a row and a contender")?;
-                    arguments.errand = Some(Errand::Sample(row, contender));
+                    let peer = rest.next().and_then(|name| Peer::named(&name));
+                    let (row, peer) = row.zip(peer).ok_or("--sample takes the names of a row and a peer")?;
+                    arguments.job = Some(Job::Sample(row, peer));
                 }
                 #[cfg(target_os = "linux")]
                 "--explain" => {
                     let row = rest.next().and_then(|name| Row::named(&name));
-                    arguments.errand = Some(Errand::Explain(row.ok_or("--explain takes the name of a row")?));
+                    arguments.job = Some(Job::Explain(row.ok_or("--explain takes the name of a row")?));
                 }
                 "--start" => {
-                    let contender = rest.next().and_then(|name| Contender::named(&name));
-                    arguments.errand = contender.map(Errand::Start);
+                    let peer = rest.next().and_then(|name| Peer::named(&name));
+                    arguments.job = peer.map(Job::Start);
                 }
                 "--helpers-on" => {
                     let core = rest.next().and_then(|core| core.parse().ok());
@@ -164,11 +163,10 @@ impl Arguments {
                 #[cfg(target_os = "linux")]
                 "--serve" => {
                     let service = rest.next().and_then(|name| net::Service::named(&name));
-                    let contender = rest.next().and_then(|name| Contender::named(&name));
-                    let (service, contender) = service
-                        .zip(contender)
-                        .ok_or("--serve takes the names of a service and a contender")?;
-                    arguments.errand = Some(Errand::Serve(service, contender));
+                    let peer = rest.next().and_then(|name| Peer::named(&name));
+                    let (service, peer) =
+                        service.zip(peer).ok_or("--serve takes the names of a service and a peer")?;
+                    arguments.job = Some(Job::Serve(service, peer));
                 }
                 flag if flag.starts_with('-') => {
                     return Err(format!("{flag} is none of --quick, --markdown, --flat, --report, --sample"));
@@ -206,27 +204,27 @@ impl Arguments {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments = Arguments::parse()?;
-    match arguments.errand {
-        Some(Errand::Sample(row, contender)) if !row.suits(contender) => {
-            return Err(format!("{} cannot do {row}", contender.name()).into());
+    match arguments.job {
+        Some(Job::Sample(row, peer)) if !row.suits(peer) => {
+            return Err(format!("{} cannot do {row}", peer.name()).into());
         }
-        Some(Errand::Sample(row, contender)) => {
-            println!("{}", measure::median_sample(row, contender, arguments.effort));
+        Some(Job::Sample(row, peer)) => {
+            println!("{}", measure::median_sample(row, peer, arguments.effort));
             return Ok(());
         }
         #[cfg(target_os = "linux")]
-        Some(Errand::Explain(row)) => {
+        Some(Job::Explain(row)) => {
             let counts = counters::explain(row, arguments.effort)?;
             counts.iter().for_each(|(name, count)| println!("{count:.2} {name}"));
             return Ok(());
         }
-        Some(Errand::Start(contender)) => {
-            contender.start();
+        Some(Job::Start(peer)) => {
+            peer.start();
             return Ok(());
         }
         #[cfg(target_os = "linux")]
-        Some(Errand::Serve(service, contender)) => {
-            net::serve(service, contender);
+        Some(Job::Serve(service, peer)) => {
+            net::serve(service, peer);
             return Ok(());
         }
         None => {}
@@ -243,15 +241,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let cores = Cores { loops, helpers: machine::helper_core(loops) };
     let machine = machine::describe(cores);
     println!("{machine}");
-    let contenders = if arguments.flat { &[Contender::Ours] } else { Contender::ALL };
-    let figures = Figures::collect(&rows, contenders, arguments.effort, cores)?;
+    let peers = if arguments.flat { &[Peer::Ours] } else { Peer::ALL };
+    let figures = Figures::collect(&rows, peers, arguments.effort, cores)?;
     print!("{}", if arguments.markdown { table::markdown(&figures) } else { table::plain(&figures) });
     println!("{}", figures.spread());
     figures.remarks().iter().for_each(|remark| println!("{remark}"));
     if arguments.report {
         let mut rows: Vec<Row> = Row::flat().collect();
         rows.retain(|row| arguments.effort == Effort::Full || !row.is_long());
-        let flat = Figures::collect(&rows, &[Contender::Ours], arguments.effort, cores)?;
+        let flat = Figures::collect(&rows, &[Peer::Ours], arguments.effort, cores)?;
         let complete = arguments.filters.is_empty() && arguments.effort == Effort::Full;
         #[cfg(target_os = "linux")]
         let counts = counters::explain_all(&rows, arguments.effort, cores)?;

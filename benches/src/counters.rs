@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use perf_event::events::{Cache, CacheId, CacheOp, CacheResult, Event, Hardware, Software};
 use perf_event::{Builder, Counter, ReadFormat};
 
-use crate::measure::{Cores, Effort, run_errand};
-use crate::peers::Contender;
+use crate::measure::{Cores, Effort, run_job};
+use crate::peers::Peer;
 use crate::rows::{Row, Unit};
 
 /// What is counted.
@@ -96,7 +96,7 @@ pub(crate) fn explain(row: Row, effort: Effort) -> Result<Counts, Box<dyn Error>
     }
     let refused = |error| format!("the system does not let this program count: {error}");
     let counters = Counters::open().map_err(refused)?;
-    let mut sample = row.sampler(Contender::Ours);
+    let mut sample = row.sampler(Peer::Ours);
     if !row.once() {
         sample(); // the first one is a warm-up
     }
@@ -137,7 +137,7 @@ pub(crate) fn explain_all(
 ) -> Result<Vec<(Row, Counts)>, Box<dyn Error>> {
     let mut all = Vec::new();
     for &row in rows.iter().filter(|row| row.unit() == Unit::Nanoseconds) {
-        let printed = run_errand(&["--explain", &row.to_string()], effort, cores)?;
+        let printed = run_job(&["--explain", &row.to_string()], effort, cores)?;
         let Some((printed, status)) = printed else { continue }; // it hung
         if !status.success() {
             break; // and has said why

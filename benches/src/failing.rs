@@ -16,7 +16,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use crate::peers::{Contender, FailingWork, FailsFast, Freight};
+use crate::peers::{FailingWork, FailsFast, Payload, Peer};
 
 /// Which child fails.
 const FAILS: u64 = 40;
@@ -25,8 +25,8 @@ const FAILS: u64 = 40;
 const REPETITIONS: u32 = 200;
 
 /// The closure that takes one sample of this row.
-pub(crate) fn sampler(contender: Contender, children: usize) -> Box<dyn FnMut() -> f64> {
-    contender.failing(Failing { children })
+pub(crate) fn sampler(peer: Peer, children: usize) -> Box<dyn FnMut() -> f64> {
+    peer.failing(Failing { children })
 }
 
 /// The row.
@@ -44,7 +44,7 @@ impl FailingWork for Failing {
                 let children = (0..black_box(self.children as u64)).map(|number| Doomed {
                     number,
                     polled: false,
-                    freight: Freight::new(),
+                    payload: Payload::new(),
                 });
                 assert_eq!(black_box(peer.first_error(children).await), FAILS);
             }
@@ -60,14 +60,14 @@ struct Doomed {
     /// Whether it had its first poll.
     polled: bool,
     /// What else it holds.
-    freight: Freight,
+    payload: Payload,
 }
 
 impl Future for Doomed {
     type Output = Result<(), u64>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.freight.hold();
+        self.payload.hold();
         if self.number != FAILS {
             return Poll::Pending;
         }

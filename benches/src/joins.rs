@@ -14,15 +14,15 @@ use std::time::Instant;
 
 use futures_concurrency::prelude::*;
 
-use crate::peers::{Child, Contender, Gathers, Joining};
+use crate::peers::{Child, Gathers, Joining, Peer};
 use crate::yields::YieldingChild;
 
 /// How many joins a sample has.
 const JOINS: usize = 5_000;
 
 /// The closure that takes one sample of this row.
-pub(crate) fn sampler(contender: Contender, yields: usize) -> Box<dyn FnMut() -> f64> {
-    contender.joining(Joins { yields })
+pub(crate) fn sampler(peer: Peer, yields: usize) -> Box<dyn FnMut() -> f64> {
+    peer.joining(Joins { yields })
 }
 
 /// The row.

@@ -28,10 +28,10 @@ pub(crate) const CHILDREN: u64 = 512_000;
 /// How many exist at once.
 const LIMIT: usize = 256;
 
-/// The closure that does the work once with the contender of this name, its runtime made. `None`
+/// The closure that does the work once with the peer of this name, its runtime made. `None`
 /// if it has no limit.
-pub(crate) fn runner(contender: &str) -> Option<Box<dyn FnMut()>> {
-    Some(match contender {
+pub(crate) fn runner(peer: &str) -> Option<Box<dyn FnMut()>> {
+    Some(match peer {
         "hand (the floor)" => Box::new(|| check(by_hand())),
         "gather" => {
             let runtime = gather::Runtime::new().expect("a runtime starts");
@@ -66,7 +66,7 @@ fn check(outputs: Vec<u64>) {
 
 /// The children.
 fn children() -> impl Iterator<Item = ReadyChild> {
-    (0..black_box(CHILDREN)).map(|number| ReadyChild { number, freight: [0; 6] })
+    (0..black_box(CHILDREN)).map(|number| ReadyChild { number, payload: [0; 6] })
 }
 
 /// At most 256 tasks in a set.
@@ -114,14 +114,14 @@ struct ReadyChild {
     /// What it gives.
     number: u64,
     /// What else it holds.
-    freight: [u64; 6],
+    payload: [u64; 6],
 }
 
 impl Future for ReadyChild {
     type Output = Result<u64, ()>;
 
     fn poll(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Self::Output> {
-        black_box(&self.freight);
+        black_box(&self.payload);
         Poll::Ready(Ok(black_box(self.number)))
     }
 }

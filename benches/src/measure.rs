@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::peers::Contender;
+use crate::peers::Peer;
 use crate::rows::Row;
 
 /// How long a process may take. It takes seconds at most; one that still runs after this long has
@@ -49,11 +49,11 @@ impl Effort {
     }
 }
 
-/// Does `row`'s work with `contender` in this process: one warm-up, then samples until the time is
+/// Does `row`'s work with `peer` in this process: one warm-up, then samples until the time is
 /// up, at least one. Gives their median, in the row's unit. Rows that are measured
 /// [`once`](Row::once) have one sample and no warm-up.
-pub(crate) fn median_sample(row: Row, contender: Contender, effort: Effort) -> f64 {
-    let mut sample = row.sampler(contender);
+pub(crate) fn median_sample(row: Row, peer: Peer, effort: Effort) -> f64 {
+    let mut sample = row.sampler(peer);
     if row.once() {
         return sample();
     }
@@ -79,23 +79,23 @@ pub(crate) struct Cores {
 pub(crate) struct Figures {
     /// The rows that were asked for.
     pub(crate) rows: Vec<Row>,
-    /// For each row and contender that suit each other, what each round measured.
+    /// For each row and peer that suit each other, what each round measured.
     cells: Vec<Cell>,
     /// Who cannot start on this machine, and why.
-    absent: Vec<(Contender, String)>,
+    absent: Vec<(Peer, String)>,
 }
 
-/// One row with one contender.
+/// One row with one peer.
 struct Cell {
     /// What is done.
     row: Row,
     /// By whom.
-    contender: Contender,
+    peer: Peer,
     /// What each round measured, in the row's unit; `None` if the process hung.
     rounds: Vec<Option<f64>>,
 }
 
-/// How many times one contender's figure another's is.
+/// How many times one peer's figure another's is.
 #[derive(Clone, Copy)]
 pub(crate) struct Ratio {
     /// The median of the rounds, of each round's own ratio.
@@ -105,71 +105,71 @@ pub(crate) struct Ratio {
 }
 
 impl Figures {
-    /// Asks every one of `contenders` for every row, round after round, each time in a new
+    /// Asks every one of `peers` for every row, round after round, each time in a new
     /// process.
     pub(crate) fn collect(
         rows: &[Row],
-        contenders: &[Contender],
+        peers: &[Peer],
         effort: Effort,
         cores: Cores,
     ) -> Result<Self, Box<dyn Error>> {
         let mut absent = Vec::new();
         let mut present = Vec::new();
-        for &contender in contenders {
-            match contender.needs_io_uring().then(|| try_start(contender)).transpose()?.flatten() {
-                Some(reason) => absent.push((contender, reason)),
-                None => present.push(contender),
+        for &peer in peers {
+            match peer.needs_io_uring().then(|| try_start(peer)).transpose()?.flatten() {
+                Some(reason) => absent.push((peer, reason)),
+                None => present.push(peer),
             }
         }
         let mut cells = Vec::new();
         for &row in rows {
-            let suited = present.iter().filter(|&&contender| row.suits(contender));
-            cells.extend(suited.map(|&contender| Cell { row, contender, rounds: Vec::new() }));
+            let suited = present.iter().filter(|&&peer| row.suits(peer));
+            cells.extend(suited.map(|&peer| Cell { row, peer, rounds: Vec::new() }));
         }
         let rounds = rows.iter().map(|&row| effort.rounds_of(row)).max().unwrap_or(0);
         for round in 1..=rounds {
             eprintln!("round {round} of {rounds}");
             for cell in cells.iter_mut().filter(|cell| round <= effort.rounds_of(cell.row)) {
-                cell.rounds.push(sample_in_a_process(cell.row, cell.contender, effort, cores)?);
+                cell.rounds.push(sample_in_a_process(cell.row, cell.peer, effort, cores)?);
             }
         }
         Ok(Self { rows: rows.to_vec(), cells, absent })
     }
 
-    /// The figure of `contender` in `row`, if it has one.
-    pub(crate) fn get(&self, row: Row, contender: Contender) -> Option<f64> {
-        Some(median(self.cell(row, contender)?.figures()))
+    /// The figure of `peer` in `row`, if it has one.
+    pub(crate) fn get(&self, row: Row, peer: Peer) -> Option<f64> {
+        Some(median(self.cell(row, peer)?.figures()))
     }
 
-    /// How far the rounds of `contender` in `row` lie from their median, as a part of it, if there
+    /// How far the rounds of `peer` in `row` lie from their median, as a part of it, if there
     /// was more than one.
-    pub(crate) fn spread_of(&self, row: Row, contender: Contender) -> Option<f64> {
-        self.cell(row, contender).filter(|cell| cell.figures().len() > 1).map(Cell::spread)
+    pub(crate) fn spread_of(&self, row: Row, peer: Peer) -> Option<f64> {
+        self.cell(row, peer).filter(|cell| cell.figures().len() > 1).map(Cell::spread)
     }
 
     /// What the rounds measured, if there is something.
-    fn cell(&self, row: Row, contender: Contender) -> Option<&Cell> {
+    fn cell(&self, row: Row, peer: Peer) -> Option<&Cell> {
         let measured = |cell: &&Cell| !cell.figures().is_empty();
-        self.cells.iter().filter(measured).find(|cell| cell.row == row && cell.contender == contender)
+        self.cells.iter().filter(measured).find(|cell| cell.row == row && cell.peer == peer)
     }
 
-    /// A sentence for each contender that is left out, and for each process that hung.
+    /// A sentence for each peer that is left out, and for each process that hung.
     pub(crate) fn remarks(&self) -> Vec<String> {
         let absent = self.absent.iter();
-        let absent = absent.map(|(contender, reason)| format!("{} is left out: {reason}", contender.name()));
+        let absent = absent.map(|(peer, reason)| format!("{} is left out: {reason}", peer.name()));
         let hung = self.cells.iter().filter(|cell| cell.rounds.contains(&None)).map(|cell| {
-            let (name, rounds) = (cell.contender.name(), cell.rounds.len());
+            let (name, rounds) = (cell.peer.name(), cell.rounds.len());
             let hangs = rounds - cell.figures().len();
             format!("{name} hung in `{}`, in {hangs} of {rounds} rounds, and was ended", cell.row)
         });
         absent.chain(hung).collect()
     }
 
-    /// How many times `other`'s figure in `row` that of `contender` is. Each round has its own
+    /// How many times `other`'s figure in `row` that of `peer` is. Each round has its own
     /// ratio, of what was measured within a minute: what the machine does meanwhile falls on both,
     /// and a figure that has two levels is mostly at one of them then.
-    pub(crate) fn ratio(&self, row: Row, contender: Contender, other: Contender) -> Option<Ratio> {
-        let (ones, others) = (&self.cell(row, contender)?.rounds, &self.cell(row, other)?.rounds);
+    pub(crate) fn ratio(&self, row: Row, peer: Peer, other: Peer) -> Option<Ratio> {
+        let (ones, others) = (&self.cell(row, peer)?.rounds, &self.cell(row, other)?.rounds);
         let pairs = ones.iter().zip(others).filter_map(|(one, other)| one.zip(*other));
         let mut ratios: Vec<f64> = pairs.map(|(one, other)| one / other).collect();
         ratios.sort_by(f64::total_cmp);
@@ -182,10 +182,10 @@ impl Figures {
 
     /// Of those that `among` chooses, who is best in `row`: least beside ours. With the ratio to
     /// ours.
-    pub(crate) fn best(&self, row: Row, among: impl Fn(Contender) -> bool) -> Option<(Contender, Ratio)> {
-        let chosen = Contender::ALL.iter().copied().filter(|&contender| among(contender));
+    pub(crate) fn best(&self, row: Row, among: impl Fn(Peer) -> bool) -> Option<(Peer, Ratio)> {
+        let chosen = Peer::ALL.iter().copied().filter(|&peer| among(peer));
         chosen
-            .filter_map(|contender| Some((contender, self.ratio(row, contender, Contender::Ours)?)))
+            .filter_map(|peer| Some((peer, self.ratio(row, peer, Peer::Ours)?)))
             .min_by(|a, b| a.1.median.total_cmp(&b.1.median))
     }
 
@@ -203,7 +203,7 @@ impl Figures {
             "half of the rounds lie within ±{:.0} % of their median; worst: {}, {}, ±{:.0} %",
             usual * 100.0,
             cell.row,
-            cell.contender.name(),
+            cell.peer.name(),
             worst * 100.0
         )
     }
@@ -223,11 +223,11 @@ impl Cell {
     }
 }
 
-/// Starts this program again, to start `contender` and no more. Gives the reason if that cannot
+/// Starts this program again, to start `peer` and no more. Gives the reason if that cannot
 /// start here.
-fn try_start(contender: Contender) -> Result<Option<String>, Box<dyn Error>> {
+fn try_start(peer: Peer) -> Result<Option<String>, Box<dyn Error>> {
     let mut command = Command::new(std::env::current_exe()?);
-    let output = command.args(["--start", contender.name()]).output()?;
+    let output = command.args(["--start", peer.name()]).output()?;
     if output.status.success() {
         return Ok(None);
     }
@@ -236,23 +236,23 @@ fn try_start(contender: Contender) -> Result<Option<String>, Box<dyn Error>> {
     Ok(Some(reason.to_owned()))
 }
 
-/// Starts this program again, to do one row's work with one contender, and reads the figure that
+/// Starts this program again, to do one row's work with one peer, and reads the figure that
 /// it prints. `None` if it hangs.
 fn sample_in_a_process(
     row: Row,
-    contender: Contender,
+    peer: Peer,
     effort: Effort,
     cores: Cores,
 ) -> Result<Option<f64>, Box<dyn Error>> {
-    let printed = run_errand(&["--sample", &row.to_string(), contender.name()], effort, cores)?;
+    let printed = run_job(&["--sample", &row.to_string(), peer.name()], effort, cores)?;
     let Some((printed, status)) = printed else { return Ok(None) };
     let figure = printed.trim().parse();
-    figure.map(Some).map_err(|_| format!("{} did not finish {row}: {status}", contender.name()).into())
+    figure.map(Some).map_err(|_| format!("{} did not finish {row}: {status}", peer.name()).into())
 }
 
 /// Starts this program again with these arguments, on its core, and gives what it prints, and how
 /// it ends. `None` if it hangs.
-pub(crate) fn run_errand(
+pub(crate) fn run_job(
     arguments: &[&str],
     effort: Effort,
     cores: Cores,

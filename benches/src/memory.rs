@@ -30,16 +30,16 @@ use std::time::Duration;
 
 use crate::machine::CpuTime;
 use crate::peers::tasks::Runtime;
-use crate::peers::{Contender, SleepWork, Sleeps, TaskWork};
+use crate::peers::{Peer, SleepWork, Sleeps, TaskWork};
 
 /// The closure that takes the one sample of `asleep n`.
-pub(crate) fn asleep_sampler(contender: Contender, children: usize) -> Box<dyn FnMut() -> f64> {
-    contender.sleeping(Asleep { children })
+pub(crate) fn asleep_sampler(peer: Peer, children: usize) -> Box<dyn FnMut() -> f64> {
+    peer.sleeping(Asleep { children })
 }
 
 /// The closure that takes the one sample of `idle task n`.
-pub(crate) fn idle_sampler(contender: Contender, tasks: usize) -> Box<dyn FnMut() -> f64> {
-    contender.tasking(Idle { tasks })
+pub(crate) fn idle_sampler(peer: Peer, tasks: usize) -> Box<dyn FnMut() -> f64> {
+    peer.tasking(Idle { tasks })
 }
 
 /// The peak of this process's resident memory.

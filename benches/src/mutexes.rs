@@ -19,7 +19,7 @@ use std::time::Instant;
 use async_lock::{Mutex, MutexGuardArc};
 use futures_lite::future::yield_now;
 
-use crate::peers::{AnyWork, Contender, GathersAny};
+use crate::peers::{AnyWork, GathersAny, Peer};
 
 /// How many children a sample has at least.
 const CHILDREN_PER_SAMPLE: usize = 10_000;
@@ -43,8 +43,8 @@ impl Entry {
 }
 
 /// The closure that takes one sample of this row.
-pub(crate) fn sampler(contender: Contender, children: usize) -> Box<dyn FnMut() -> f64> {
-    contender.gathering_any(Mutexes { children })
+pub(crate) fn sampler(peer: Peer, children: usize) -> Box<dyn FnMut() -> f64> {
+    peer.gathering_any(Mutexes { children })
 }
 
 /// The row.

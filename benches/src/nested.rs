@@ -16,15 +16,15 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Instant;
 
-use crate::peers::{AnyWork, Contender, GathersAny};
+use crate::peers::{AnyWork, GathersAny, Peer};
 use crate::yields::YieldingChild;
 
 /// How many children each gather has.
 const CHILDREN: u64 = 8;
 
 /// The closure that takes one sample of this row.
-pub(crate) fn sampler(contender: Contender, depth: u32) -> Box<dyn FnMut() -> f64> {
-    contender.gathering_any(Nested { depth })
+pub(crate) fn sampler(peer: Peer, depth: u32) -> Box<dyn FnMut() -> f64> {
+    peer.gathering_any(Nested { depth })
 }
 
 /// The row.

@@ -1,4 +1,4 @@
-//! With what it is measured: the contenders, and what a row asks of them.
+//! With what it is measured: the peers, and what a row asks of them.
 //!
 //! A row is generic over [`Gathers`], [`Spawns`], [`Sleeps`], …, so its work is written once. What
 //! differs between the peers, and only that, stands in `peers/`; the floor stands in `hand.rs` and
@@ -32,12 +32,12 @@ pub(crate) trait Child: Future<Output = Result<u64, ()>> + Unpin + Send + 'stati
 impl<F: Future<Output = Result<u64, ()>> + Unpin + Send + 'static> Child for F {}
 
 /// What a child carries that its row does not use. A real future holds a socket, a buffer, a
-/// request; with this, every row's child is 56 or 64 bytes, for every contender. Without it a
+/// request; with this, every row's child is 56 or 64 bytes, for every peer. Without it a
 /// child would be two words, and a hundred thousand of them would lie in a cache that holds few
 /// real ones.
-pub(crate) struct Freight([u64; 6]);
+pub(crate) struct Payload([u64; 6]);
 
-impl Freight {
+impl Payload {
     /// Nothing in particular.
     pub(crate) const fn new() -> Self {
         Self([0; 6])
@@ -179,7 +179,7 @@ impl AnyWork for Nothing {
 
 /// Who does the work.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub(crate) enum Contender {
+pub(crate) enum Peer {
     /// The floor: `hand.rs`.
     Hand,
     /// This project.
@@ -228,8 +228,8 @@ pub(crate) enum Contender {
     Node,
 }
 
-impl Contender {
-    /// Every contender, in the order of the table.
+impl Peer {
+    /// Every peer, in the order of the table.
     pub(crate) const ALL: &[Self] = &[
         Self::Hand,
         Self::Ours,
@@ -293,9 +293,9 @@ impl Contender {
         }
     }
 
-    /// The contender with this name.
+    /// The peer with this name.
     pub(crate) fn named(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|contender| contender.name() == name)
+        Self::ALL.iter().copied().find(|peer| peer.name() == name)
     }
 
     /// Whether it is somebody else's: neither ours nor a floor.
@@ -405,7 +405,7 @@ impl Contender {
         }
     }
 
-    /// The sampler of `work` with this contender, its runtime made. Only for those that have a
+    /// The sampler of `work` with this peer, its runtime made. Only for those that have a
     /// macro.
     pub(crate) fn joining(self, work: Joins) -> Box<dyn FnMut() -> f64> {
         fn with<P: Gathers + 'static>(work: Joins, joining: Joining) -> Box<dyn FnMut() -> f64> {
@@ -421,7 +421,7 @@ impl Contender {
         }
     }
 
-    /// The sampler of `work` with this contender, its runtime made.
+    /// The sampler of `work` with this peer, its runtime made.
     pub(crate) fn gathering(self, work: impl GatherWork) -> Box<dyn FnMut() -> f64> {
         fn with<P: Gathers + 'static>(work: impl GatherWork) -> Box<dyn FnMut() -> f64> {
             let peer = P::new(work.children());
@@ -480,7 +480,7 @@ impl Contender {
         }
     }
 
-    /// The sampler of `work` with this contender, its runtime made. Only for those that
+    /// The sampler of `work` with this peer, its runtime made. Only for those that
     /// [`gathers_any`](Self::gathers_any).
     pub(crate) fn gathering_any(self, work: impl AnyWork) -> Box<dyn FnMut() -> f64> {
         fn with<P: GathersAny>(work: impl AnyWork) -> Box<dyn FnMut() -> f64> {

@@ -14,18 +14,18 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use crate::hand::InPlace;
-use crate::peers::{Child, Contender, Freight, GatherWork, Gathers};
+use crate::peers::{Child, GatherWork, Gathers, Payload, Peer};
 
 /// How many children a sample has at least.
 const CHILDREN_PER_SAMPLE: usize = 20_000;
 
 /// The closure that takes one sample of this row.
-pub(crate) fn sampler(contender: Contender, children: usize) -> Box<dyn FnMut() -> f64> {
+pub(crate) fn sampler(peer: Peer, children: usize) -> Box<dyn FnMut() -> f64> {
     let work = Ready { children };
-    match contender {
+    match peer {
         // Nothing will be woken, so the floor needs no queue here.
-        Contender::Hand => Box::new(move || work.sample(&InPlace)),
-        _ => contender.gathering(work),
+        Peer::Hand => Box::new(move || work.sample(&InPlace)),
+        _ => peer.gathering(work),
     }
 }
 
@@ -70,13 +70,13 @@ struct ReadyChild {
     /// What it gives.
     number: u64,
     /// What else it holds.
-    freight: Freight,
+    payload: Payload,
 }
 
 impl ReadyChild {
     /// The child with this number.
     fn new(number: u64) -> Self {
-        Self { number, freight: Freight::new() }
+        Self { number, payload: Payload::new() }
     }
 }
 
@@ -84,7 +84,7 @@ impl Future for ReadyChild {
     type Output = Result<u64, ()>;
 
     fn poll(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.freight.hold();
+        self.payload.hold();
         Poll::Ready(Ok(black_box(self.number)))
     }
 }

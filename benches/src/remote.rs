@@ -30,7 +30,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::machine;
-use crate::peers::{AnyWork, Contender, GathersAny};
+use crate::peers::{AnyWork, GathersAny, Peer};
 
 /// How many round trips a sample has.
 const ROUND_TRIPS: u64 = 1_000;
@@ -45,13 +45,13 @@ const SPINS: u32 = 2_000;
 const END: u64 = u64::MAX;
 
 /// The closure that takes one sample of `round trip`.
-pub(crate) fn round_trip_sampler(contender: Contender) -> Box<dyn FnMut() -> f64> {
-    contender.gathering_any(RoundTrip)
+pub(crate) fn round_trip_sampler(peer: Peer) -> Box<dyn FnMut() -> f64> {
+    peer.gathering_any(RoundTrip)
 }
 
 /// The closure that takes one sample of `wake n`.
-pub(crate) fn wake_sampler(contender: Contender, children: usize) -> Box<dyn FnMut() -> f64> {
-    contender.gathering_any(Wakes { children })
+pub(crate) fn wake_sampler(peer: Peer, children: usize) -> Box<dyn FnMut() -> f64> {
+    peer.gathering_any(Wakes { children })
 }
 
 /// A sleeping child, as both threads see it.

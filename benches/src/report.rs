@@ -12,8 +12,8 @@ use std::path::Path;
 
 use crate::charts;
 use crate::measure::{Figures, Ratio};
-use crate::peers::Contender;
-use crate::rows::{Kind, Row};
+use crate::peers::Peer;
+use crate::rows::Row;
 use crate::table::{digits, groups, markdown_of, times};
 
 /// What stands before the table in `README.md`.
@@ -89,10 +89,10 @@ fn readme_part(figures: &Figures, machine: &str) -> String {
              |---|---|---|--:|---|--:|--:|--:|\n";
     for (name, what) in README_ROWS {
         let Some(row) = Row::named(name) else { continue };
-        let Some(ours) = figures.get(row, Contender::Ours) else { continue };
-        let best = figures.best(row, Contender::is_peer);
+        let Some(ours) = figures.get(row, Peer::Ours) else { continue };
+        let best = figures.best(row, Peer::is_peer);
         let theirs = best.and_then(|(peer, _)| figures.get(row, peer));
-        let tokio = figures.best(row, Contender::is_tokio);
+        let tokio = figures.best(row, Peer::is_tokio);
         text += &format!(
             "| `{name}` | {what} | {} | **{}** | {} | {} | {} | {} |\n",
             row.unit().name(),
@@ -150,21 +150,19 @@ fn glance(figures: &Figures) -> String {
                     |---|---|--:|--:|---|--:|--:|--:|--:|--:|\n"
         .to_owned();
     for &row in &figures.rows {
-        let Some(ours) = figures.get(row, Contender::Ours) else { continue };
-        let within = |contender| {
-            figures
-                .spread_of(row, contender)
-                .map_or("–".to_owned(), |part| format!("±{:.0} %", part * 100.0))
+        let Some(ours) = figures.get(row, Peer::Ours) else { continue };
+        let within = |peer| {
+            figures.spread_of(row, peer).map_or("–".to_owned(), |part| format!("±{:.0} %", part * 100.0))
         };
-        let best = figures.best(row, Contender::is_peer);
-        let tokio = figures.best(row, Contender::is_tokio);
-        let floor = figures.ratio(row, Contender::Ours, Contender::Hand);
+        let best = figures.best(row, Peer::is_peer);
+        let tokio = figures.best(row, Peer::is_tokio);
+        let floor = figures.ratio(row, Peer::Ours, Peer::Hand);
         let theirs = best.and_then(|(peer, _)| figures.get(row, peer));
         text += &format!(
             "| {row} | {} | **{}** | {} | {} | {} | {} | {} | {} | {} |\n",
             row.unit().name(),
             digits(ours, row),
-            within(Contender::Ours),
+            within(Peer::Ours),
             best.map_or("–", |(peer, _)| peer.name()),
             theirs.map_or("–".to_owned(), |figure| digits(figure, row)),
             best.map_or("–".to_owned(), |(peer, _)| within(peer)),

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 #[cfg(target_os = "linux")]
 use crate::net;
-use crate::peers::Contender;
+use crate::peers::Peer;
 #[cfg(target_os = "linux")]
 use crate::scripts;
 use crate::{
@@ -225,71 +225,71 @@ impl Row {
         Self::all().chain(Self::flat()).find(|row| row.to_string() == name)
     }
 
-    /// Whether `contender` can do this work. What is only a future cannot spawn, and few have a
+    /// Whether `peer` can do this work. What is only a future cannot spawn, and few have a
     /// macro that joins.
-    pub(crate) fn suits(self, contender: Contender) -> bool {
+    pub(crate) fn suits(self, peer: Peer) -> bool {
         match self {
             #[cfg(target_os = "linux")]
-            Self::Net(work) => work.suits(contender),
+            Self::Net(work) => work.suits(peer),
             #[cfg(target_os = "linux")]
-            _ if contender.is_script() => self.script(contender).is_some() && scripts::is_there(contender),
-            Self::Ready(_) | Self::Yield(_) | Self::Chain(_) => contender.gathers(),
-            Self::Join(_) => contender.joins().is_some(),
-            Self::Nested(_) | Self::Mutex(_) | Self::RoundTrip | Self::Wake(_) => contender.gathers_any(),
-            Self::Failing(_) => contender.fails_fast(),
-            Self::Limit | Self::Allocations => limit::runner(contender.name()).is_some(),
-            Self::Spawn(_) => contender.spawns(),
-            Self::Timeout(_) => contender.times_out(),
-            Self::Sleep(_) | Self::Late(_) => contender.sleeps(),
-            Self::Asleep(_) => contender.times_out() && cfg!(target_os = "linux"),
-            Self::IdleTask(_) => contender.has_local_tasks() && cfg!(target_os = "linux"),
-            Self::SpawnMany(_) => contender == Contender::Ours,
+            _ if peer.is_script() => self.script(peer).is_some() && scripts::is_there(peer),
+            Self::Ready(_) | Self::Yield(_) | Self::Chain(_) => peer.gathers(),
+            Self::Join(_) => peer.joins().is_some(),
+            Self::Nested(_) | Self::Mutex(_) | Self::RoundTrip | Self::Wake(_) => peer.gathers_any(),
+            Self::Failing(_) => peer.fails_fast(),
+            Self::Limit | Self::Allocations => limit::runner(peer.name()).is_some(),
+            Self::Spawn(_) => peer.spawns(),
+            Self::Timeout(_) => peer.times_out(),
+            Self::Sleep(_) | Self::Late(_) => peer.sleeps(),
+            Self::Asleep(_) => peer.times_out() && cfg!(target_os = "linux"),
+            Self::IdleTask(_) => peer.has_local_tasks() && cfg!(target_os = "linux"),
+            Self::SpawnMany(_) => peer == Peer::Ours,
         }
     }
 
     /// What `scripts/gather.py` and `gather.js` call this work, and its size. Node has no tasks: a
     /// promise runs by itself.
     #[cfg(target_os = "linux")]
-    fn script(self, contender: Contender) -> Option<(&'static str, usize)> {
+    fn script(self, peer: Peer) -> Option<(&'static str, usize)> {
         match self {
             Self::Ready(children) if children < 1_000_000 => Some(("ready", children)),
             Self::Yield(children) => Some(("yield", children)),
-            Self::Spawn(Origin::Task) if contender != Contender::Node => Some(("spawn", 1)),
+            Self::Spawn(Origin::Task) if peer != Peer::Node => Some(("spawn", 1)),
             Self::Timeout(1) => Some(("timeout", 1)),
             _ => None,
         }
     }
 
-    /// The closure that takes one sample with `contender`: a figure in the row's unit. What it
+    /// The closure that takes one sample with `peer`: a figure in the row's unit. What it
     /// makes first is not measured.
-    pub(crate) fn sampler(self, contender: Contender) -> Box<dyn FnMut() -> f64> {
+    pub(crate) fn sampler(self, peer: Peer) -> Box<dyn FnMut() -> f64> {
         #[cfg(target_os = "linux")]
-        if contender.is_script() {
-            if let Some((work, size)) = self.script(contender) {
-                return scripts::sampler(contender, work, size);
+        if peer.is_script() {
+            if let Some((work, size)) = self.script(peer) {
+                return scripts::sampler(peer, work, size);
             }
         }
         match self {
-            Self::Ready(children) => ready::sampler(contender, children),
-            Self::Yield(children) => yields::sampler(contender, children),
-            Self::Chain(children) => chain::sampler(contender, children),
-            Self::Join(yields) => joins::sampler(contender, yields),
-            Self::Nested(depth) => nested::sampler(contender, depth),
-            Self::Mutex(children) => mutexes::sampler(contender, children),
-            Self::Failing(children) => failing::sampler(contender, children),
-            Self::Limit => limit_sampler(contender),
-            Self::Allocations => allocation_sampler(contender),
-            Self::Spawn(origin) => spawning::sampler(contender, origin),
-            Self::SpawnMany(tasks) => spawning::many_sampler(contender, tasks),
-            Self::RoundTrip => remote::round_trip_sampler(contender),
-            Self::Wake(children) => remote::wake_sampler(contender, children),
-            Self::Timeout(children) => timeouts::sampler(contender, children),
-            Self::Sleep(children) => sleeps::cost_sampler(contender, children),
-            Self::Late(children) => sleeps::lateness_sampler(contender, children),
-            Self::Asleep(children) => memory::asleep_sampler(contender, children),
-            Self::IdleTask(tasks) => memory::idle_sampler(contender, tasks),
+            Self::Ready(children) => ready::sampler(peer, children),
+            Self::Yield(children) => yields::sampler(peer, children),
+            Self::Chain(children) => chain::sampler(peer, children),
+            Self::Join(yields) => joins::sampler(peer, yields),
+            Self::Nested(depth) => nested::sampler(peer, depth),
+            Self::Mutex(children) => mutexes::sampler(peer, children),
+            Self::Failing(children) => failing::sampler(peer, children),
+            Self::Limit => limit_sampler(peer),
+            Self::Allocations => allocation_sampler(peer),
+            Self::Spawn(origin) => spawning::sampler(peer, origin),
+            Self::SpawnMany(tasks) => spawning::many_sampler(peer, tasks),
+            Self::RoundTrip => remote::round_trip_sampler(peer),
+            Self::Wake(children) => remote::wake_sampler(peer, children),
+            Self::Timeout(children) => timeouts::sampler(peer, children),
+            Self::Sleep(children) => sleeps::cost_sampler(peer, children),
+            Self::Late(children) => sleeps::lateness_sampler(peer, children),
+            Self::Asleep(children) => memory::asleep_sampler(peer, children),
+            Self::IdleTask(tasks) => memory::idle_sampler(peer, tasks),
             #[cfg(target_os = "linux")]
-            Self::Net(work) => work.sampler(contender),
+            Self::Net(work) => work.sampler(peer),
         }
     }
 
@@ -397,8 +397,8 @@ impl fmt::Display for Row {
 }
 
 /// Takes the time of `limit.rs`.
-fn limit_sampler(contender: Contender) -> Box<dyn FnMut() -> f64> {
-    let mut run = limit::runner(contender.name()).expect("it has a limit");
+fn limit_sampler(peer: Peer) -> Box<dyn FnMut() -> f64> {
+    let mut run = limit::runner(peer.name()).expect("it has a limit");
     Box::new(move || {
         let start = Instant::now();
         run();
@@ -407,9 +407,9 @@ fn limit_sampler(contender: Contender) -> Box<dyn FnMut() -> f64> {
 }
 
 /// Starts the program that counts the allocations of `limit.rs`.
-fn allocation_sampler(contender: Contender) -> Box<dyn FnMut() -> f64> {
+fn allocation_sampler(peer: Peer) -> Box<dyn FnMut() -> f64> {
     Box::new(move || {
-        let output = Command::new(env!("CARGO_BIN_EXE_counting")).arg(contender.name()).output();
+        let output = Command::new(env!("CARGO_BIN_EXE_counting")).arg(peer.name()).output();
         let printed = output.expect("cargo has built it").stdout;
         String::from_utf8_lossy(&printed).trim().parse().expect("it prints a number")
     })

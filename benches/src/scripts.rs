@@ -18,28 +18,28 @@ use std::sync::OnceLock;
 
 use crate::machine::first_line;
 use crate::net::process::{Measured, Process};
-use crate::peers::Contender;
+use crate::peers::Peer;
 
 /// Where that environment has its Python.
 const PYTHON_WITH_UVLOOP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/uvloop/bin/python3");
 
-/// What runs a script of this contender, with these arguments. `script` is a name in `scripts/`,
+/// What runs a script of this peer, with these arguments. `script` is a name in `scripts/`,
 /// without its end.
-pub(crate) fn command(contender: Contender, script: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new(program(contender));
+pub(crate) fn command(peer: Peer, script: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program(peer));
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts");
-    if contender == Contender::Node {
+    if peer == Peer::Node {
         command.arg(format!("{path}/{script}.js"));
     } else {
-        command.arg(format!("{path}/{script}.py")).arg(contender.name());
+        command.arg(format!("{path}/{script}.py")).arg(peer.name());
     }
     command.args(arguments);
     command
 }
 
 /// The closure that takes one sample of a row without sockets.
-pub(crate) fn sampler(contender: Contender, work: &str, size: usize) -> Box<dyn FnMut() -> f64> {
-    let command = command(contender, "gather", &[work, &size.to_string()]);
+pub(crate) fn sampler(peer: Peer, work: &str, size: usize) -> Box<dyn FnMut() -> f64> {
+    let command = command(peer, "gather", &[work, &size.to_string()]);
     let mut script = Process::start(command, Measured::Other);
     Box::new(move || {
         script.write_line("");
@@ -62,21 +62,21 @@ pub(crate) fn install_uvloop() {
 }
 
 /// Whether what runs it is installed. If not, says so, once.
-pub(crate) fn is_there(contender: Contender) -> bool {
+pub(crate) fn is_there(peer: Peer) -> bool {
     static ASYNCIO: OnceLock<bool> = OnceLock::new();
     static UVLOOP: OnceLock<bool> = OnceLock::new();
     static NODE: OnceLock<bool> = OnceLock::new();
-    let (is_there, test) = match contender {
-        Contender::Asyncio => (&ASYNCIO, ["-c", "import asyncio"]),
-        Contender::Uvloop => (&UVLOOP, ["-c", "import uvloop"]),
+    let (is_there, test) = match peer {
+        Peer::Asyncio => (&ASYNCIO, ["-c", "import asyncio"]),
+        Peer::Uvloop => (&UVLOOP, ["-c", "import uvloop"]),
         _ => (&NODE, ["-e", "0"]),
     };
     *is_there.get_or_init(|| {
-        let mut command = Command::new(program(contender));
+        let mut command = Command::new(program(peer));
         command.args(test).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let succeeds = command.status().is_ok_and(|status| status.success());
         if !succeeds {
-            eprintln!("{} is not installed: its rows are left out", contender.name());
+            eprintln!("{} is not installed: its rows are left out", peer.name());
         }
         succeeds
     })
@@ -87,19 +87,19 @@ pub(crate) fn versions() -> impl Iterator<Item = String> {
     let print = |program: &str, arguments: &[&str]| first_line(Command::new(program).args(arguments));
     let uvloop = "import uvloop; print('uvloop', uvloop.__version__)";
     [
-        print(program(Contender::Asyncio), &["--version"]),
-        print(program(Contender::Uvloop), &["-c", uvloop]),
-        print(program(Contender::Node), &["-p", "'Node ' + process.version"]),
+        print(program(Peer::Asyncio), &["--version"]),
+        print(program(Peer::Uvloop), &["-c", uvloop]),
+        print(program(Peer::Node), &["-p", "'Node ' + process.version"]),
     ]
     .into_iter()
     .flatten()
 }
 
 /// The interpreter.
-fn program(contender: Contender) -> &'static str {
-    match contender {
-        Contender::Node => "node",
-        Contender::Uvloop if std::path::Path::new(PYTHON_WITH_UVLOOP).exists() => PYTHON_WITH_UVLOOP,
+fn program(peer: Peer) -> &'static str {
+    match peer {
+        Peer::Node => "node",
+        Peer::Uvloop if std::path::Path::new(PYTHON_WITH_UVLOOP).exists() => PYTHON_WITH_UVLOOP,
         _ => "python3",
     }
 }

@@ -22,16 +22,16 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use crate::machine::CpuTime;
-use crate::peers::{Contender, SleepWork, Sleeps};
+use crate::peers::{Peer, SleepWork, Sleeps};
 
 /// The closure that takes one sample of `sleep n`.
-pub(crate) fn cost_sampler(contender: Contender, children: usize) -> Box<dyn FnMut() -> f64> {
-    contender.sleeping(Cost { children })
+pub(crate) fn cost_sampler(peer: Peer, children: usize) -> Box<dyn FnMut() -> f64> {
+    peer.sleeping(Cost { children })
 }
 
 /// The closure that takes one sample of `late n`.
-pub(crate) fn lateness_sampler(contender: Contender, children: usize) -> Box<dyn FnMut() -> f64> {
-    contender.sleeping(Lateness { children })
+pub(crate) fn lateness_sampler(peer: Peer, children: usize) -> Box<dyn FnMut() -> f64> {
+    peer.sleeping(Lateness { children })
 }
 
 /// 1 to 100 ms, to the microsecond: the same for the same number.

@@ -16,15 +16,15 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use crate::peers::tasks::Runtime;
-use crate::peers::{Contender, TaskWork};
+use crate::peers::{Peer, TaskWork};
 use crate::rows::Origin;
 
 /// How many tasks a sample has.
 const TASKS: u64 = 10_000;
 
 /// The closure that takes one sample of this row.
-pub(crate) fn sampler(contender: Contender, origin: Origin) -> Box<dyn FnMut() -> f64> {
-    let mut spawn = contender.spawning(origin == Origin::Task);
+pub(crate) fn sampler(peer: Peer, origin: Origin) -> Box<dyn FnMut() -> f64> {
+    let mut spawn = peer.spawning(origin == Origin::Task);
     Box::new(move || {
         let start = Instant::now();
         let sum = spawn(black_box(TASKS));
@@ -35,8 +35,8 @@ pub(crate) fn sampler(contender: Contender, origin: Origin) -> Box<dyn FnMut() -
 }
 
 /// The closure that takes one sample of the row that grows: `tasks` at once, awaited in order.
-pub(crate) fn many_sampler(contender: Contender, tasks: usize) -> Box<dyn FnMut() -> f64> {
-    contender.tasking(Many { tasks })
+pub(crate) fn many_sampler(peer: Peer, tasks: usize) -> Box<dyn FnMut() -> f64> {
+    peer.tasking(Many { tasks })
 }
 
 /// The row that grows.

@@ -1,8 +1,8 @@
-//! The tables: one for each kind of work, a line for each contender, a column for each row, and
+//! The tables: one for each kind of work, a line for each peer, a column for each row, and
 //! below it what the figures come to.
 
 use crate::measure::Figures;
-use crate::peers::Contender;
+use crate::peers::Peer;
 use crate::rows::{Kind, Row, Unit};
 
 /// How many columns fit a terminal beside the names.
@@ -20,7 +20,7 @@ pub(crate) fn plain(figures: &Figures) -> String {
         let rule = "─".repeat(24 + 10 * rows.len());
         text += &aligned(&(String::new(), works));
         text += &aligned(&(rows[0].kind().title().to_owned(), sizes));
-        for lines in [contenders(figures, &rows), ratios(figures, &rows)] {
+        for lines in [peers(figures, &rows), ratios(figures, &rows)] {
             text += &format!("{rule}\n{}", lines.iter().map(aligned).collect::<String>());
         }
         text.push('\n');
@@ -38,8 +38,8 @@ pub(crate) fn markdown_of(figures: &Figures, rows: &[Row]) -> String {
     let headings = rows.iter().map(|row| row.to_string()).collect();
     let mut text = piped(&(rows[0].kind().title().to_owned(), headings));
     text += &format!("|---|{}\n", "--:|".repeat(rows.len()));
-    for (name, texts) in contenders(figures, rows).into_iter().chain(ratios(figures, rows)) {
-        let ours = name == Contender::Ours.name();
+    for (name, texts) in peers(figures, rows).into_iter().chain(ratios(figures, rows)) {
+        let ours = name == Peer::Ours.name();
         let bold = |text: String| if ours { format!("**{text}**") } else { text };
         text += &piped(&(bold(name), texts.into_iter().map(bold).collect()));
     }
@@ -56,14 +56,14 @@ pub(crate) fn groups(figures: &Figures) -> Vec<Vec<Row>> {
     groups
 }
 
-/// A line for each contender that has a figure.
-fn contenders(figures: &Figures, rows: &[Row]) -> Vec<Line> {
-    let line = |contender: Contender| {
-        let measured = rows.iter().any(|&row| figures.get(row, contender).is_some());
-        let cell = |&row| figures.get(row, contender).map_or("–".to_owned(), |figure| digits(figure, row));
-        measured.then(|| (contender.name().to_owned(), rows.iter().map(cell).collect()))
+/// A line for each peer that has a figure.
+fn peers(figures: &Figures, rows: &[Row]) -> Vec<Line> {
+    let line = |peer: Peer| {
+        let measured = rows.iter().any(|&row| figures.get(row, peer).is_some());
+        let cell = |&row| figures.get(row, peer).map_or("–".to_owned(), |figure| digits(figure, row));
+        measured.then(|| (peer.name().to_owned(), rows.iter().map(cell).collect()))
     };
-    Contender::ALL.iter().copied().filter_map(line).collect()
+    Peer::ALL.iter().copied().filter_map(line).collect()
 }
 
 /// What the figures come to.
@@ -71,11 +71,11 @@ fn ratios(figures: &Figures, rows: &[Row]) -> Vec<Line> {
     let line = |name: &str, ratio: &dyn Fn(Row) -> Option<f64>| {
         (name.to_owned(), rows.iter().map(|&row| times(ratio(row))).collect())
     };
-    let best = |row, among: fn(Contender) -> bool| Some(figures.best(row, among)?.1.median);
+    let best = |row, among: fn(Peer) -> bool| Some(figures.best(row, among)?.1.median);
     let lines: [Line; 3] = [
-        line("best peer / gather", &|row| best(row, Contender::is_peer)),
-        line("best tokio / gather", &|row| best(row, Contender::is_tokio)),
-        line("gather / floor", &|row| Some(figures.ratio(row, Contender::Ours, Contender::Hand)?.median)),
+        line("best peer / gather", &|row| best(row, Peer::is_peer)),
+        line("best tokio / gather", &|row| best(row, Peer::is_tokio)),
+        line("gather / floor", &|row| Some(figures.ratio(row, Peer::Ours, Peer::Hand)?.median)),
     ];
     lines.into_iter().filter(|(_, texts)| texts.iter().any(|text| text != "–")).collect()
 }

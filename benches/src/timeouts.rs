@@ -24,7 +24,7 @@ use std::iter;
 use std::time::Duration;
 
 use crate::machine::CpuTime;
-use crate::peers::{Contender, TimeoutWork, TimesOut};
+use crate::peers::{Peer, TimeoutWork, TimesOut};
 use crate::yields::YieldingChild;
 
 /// How many there are in a sample of `timeout 1`.
@@ -37,8 +37,8 @@ const AT_LEAST: usize = 20_000;
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// The closure that takes one sample of this row.
-pub(crate) fn sampler(contender: Contender, children: usize) -> Box<dyn FnMut() -> f64> {
-    contender.timing_out(Timeouts { children })
+pub(crate) fn sampler(peer: Peer, children: usize) -> Box<dyn FnMut() -> f64> {
+    peer.timing_out(Timeouts { children })
 }
 
 /// The row.

@@ -13,7 +13,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::peers::{Contender, Freight, GatherWork, Gathers};
+use crate::peers::{GatherWork, Gathers, Payload, Peer};
 use crate::ready::time_gathers;
 
 /// How often the children of a sample yield, together.
@@ -26,8 +26,8 @@ const YIELDS_PER_CHILD: usize = 200;
 const YIELDS_OF_MANY: usize = 20;
 
 /// The closure that takes one sample of this row.
-pub(crate) fn sampler(contender: Contender, children: usize) -> Box<dyn FnMut() -> f64> {
-    contender.gathering(Yields { children })
+pub(crate) fn sampler(peer: Peer, children: usize) -> Box<dyn FnMut() -> f64> {
+    peer.gathering(Yields { children })
 }
 
 /// The row.
@@ -57,13 +57,13 @@ pub(crate) struct YieldingChild {
     /// How often it will still yield.
     yields_left: usize,
     /// What else it holds.
-    freight: Freight,
+    payload: Payload,
 }
 
 impl YieldingChild {
     /// The child with this number, which yields so often.
     pub(crate) fn new(number: u64, yields: usize) -> Self {
-        Self { number, yields_left: yields, freight: Freight::new() }
+        Self { number, yields_left: yields, payload: Payload::new() }
     }
 }
 
@@ -71,7 +71,7 @@ impl Future for YieldingChild {
     type Output = Result<u64, ()>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.freight.hold();
+        self.payload.hold();
         if self.yields_left == 0 {
             return Poll::Ready(Ok(self.number));
         }

@@ -17,18 +17,18 @@
 use super::MESSAGE;
 use super::load::Load;
 use super::process::{Measured, Process, Service};
-use crate::peers::Contender;
+use crate::peers::Peer;
 use crate::scripts;
 
 /// How many messages a sample has.
 const MESSAGES: usize = 4096;
 
 /// The closure that takes one sample of this row.
-pub(super) fn sampler(contender: Contender, connections: usize) -> Box<dyn FnMut() -> f64> {
-    let (server, address) = if contender.is_script() {
-        Process::start_server(scripts::command(contender, "echo", &["echo"]), Measured::Other)
+pub(super) fn sampler(peer: Peer, connections: usize) -> Box<dyn FnMut() -> f64> {
+    let (server, address) = if peer.is_script() {
+        Process::start_server(scripts::command(peer, "echo", &["echo"]), Measured::Other)
     } else {
-        Process::serve(Service::Echo, contender, Measured::Other)
+        Process::serve(Service::Echo, peer, Measured::Other)
     };
     let mut load = Load::connect(address, connections, &MESSAGE);
     Box::new(move || {

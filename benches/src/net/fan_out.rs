@@ -15,7 +15,7 @@ use std::rc::Rc;
 
 use super::peers;
 use super::process::{Measured, Process, Service, own_cpu_time};
-use crate::peers::Contender;
+use crate::peers::Peer;
 use crate::scripts;
 
 /// How many connections there are at any moment.
@@ -25,11 +25,11 @@ pub(super) const AT_ONCE: usize = 256;
 const CONNECTIONS: usize = 10 * AT_ONCE;
 
 /// The closure that takes one sample of this row.
-pub(super) fn sampler(contender: Contender) -> Box<dyn FnMut() -> f64> {
-    let (server, address) = Process::serve(Service::Echo, Contender::Hand, Measured::This);
-    if contender.is_script() {
+pub(super) fn sampler(peer: Peer) -> Box<dyn FnMut() -> f64> {
+    let (server, address) = Process::serve(Service::Echo, Peer::Hand, Measured::This);
+    if peer.is_script() {
         let arguments = ["fan-out", &address.port().to_string(), &AT_ONCE.to_string()];
-        let mut client = Process::start(scripts::command(contender, "echo", &arguments), Measured::Other);
+        let mut client = Process::start(scripts::command(peer, "echo", &arguments), Measured::Other);
         return Box::new(move || {
             let _serving = &server;
             let before = client.cpu_time();
@@ -38,7 +38,7 @@ pub(super) fn sampler(contender: Contender) -> Box<dyn FnMut() -> f64> {
             (client.cpu_time() - before) / CONNECTIONS as f64
         });
     }
-    let mut connect = peers::fan_out(contender, address);
+    let mut connect = peers::fan_out(peer, address);
     Box::new(move || {
         let _serving = &server;
         let before = own_cpu_time();

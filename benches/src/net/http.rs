@@ -34,7 +34,7 @@ use tokio::task::spawn_local;
 use super::load::Load;
 use super::process::{Measured, Process, Service, own_cpu_time, own_memory};
 use super::{Figure, MESSAGE, announce, peers};
-use crate::peers::Contender;
+use crate::peers::Peer;
 
 /// How many connections there are, each with one request under way.
 const CONNECTIONS: usize = 64;
@@ -54,8 +54,8 @@ pub(super) const ANSWER: &[u8] =
     gggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggg";
 
 /// The closure that takes one sample of a server's figure.
-pub(super) fn server_sampler(contender: Contender, figure: Figure) -> Box<dyn FnMut() -> f64> {
-    let (server, address) = Process::serve(Service::Http, contender, Measured::Other);
+pub(super) fn server_sampler(peer: Peer, figure: Figure) -> Box<dyn FnMut() -> f64> {
+    let (server, address) = Process::serve(Service::Http, peer, Measured::Other);
     let mut load = Load::connect(address, CONNECTIONS, REQUEST);
     Box::new(move || {
         let (start, before) = (Instant::now(), server.cpu_time());
@@ -69,11 +69,11 @@ pub(super) fn server_sampler(contender: Contender, figure: Figure) -> Box<dyn Fn
 }
 
 /// The closure that takes one sample of a client's figure.
-pub(super) fn client_sampler(contender: Contender, figure: Figure) -> Box<dyn FnMut() -> f64> {
-    let (server, address) = Process::serve(Service::Answers, Contender::Hand, Measured::This);
-    let mut fetch: Box<dyn FnMut()> = match contender {
-        Contender::Ours => Box::new(fetch_on_ours(address)),
-        Contender::TokioLocalRuntime => Box::new(fetch_on_tokio(address)),
+pub(super) fn client_sampler(peer: Peer, figure: Figure) -> Box<dyn FnMut() -> f64> {
+    let (server, address) = Process::serve(Service::Answers, Peer::Hand, Measured::This);
+    let mut fetch: Box<dyn FnMut()> = match peer {
+        Peer::Ours => Box::new(fetch_on_ours(address)),
+        Peer::TokioLocalRuntime => Box::new(fetch_on_tokio(address)),
         other => unreachable!("{other:?} is not in this row"),
     };
     Box::new(move || {
@@ -89,10 +89,10 @@ pub(super) fn client_sampler(contender: Contender, figure: Figure) -> Box<dyn Fn
 }
 
 /// Serves HTTP in this process, without end.
-pub(super) fn serve(contender: Contender) {
-    let served: io::Result<()> = match contender {
-        Contender::Ours => gather::run(serve_on_ours()),
-        Contender::TokioLocalRuntime => peers::tokio::runtime().block_on(serve_on_tokio()),
+pub(super) fn serve(peer: Peer) {
+    let served: io::Result<()> = match peer {
+        Peer::Ours => gather::run(serve_on_ours()),
+        Peer::TokioLocalRuntime => peers::tokio::runtime().block_on(serve_on_tokio()),
         other => unreachable!("{other:?} is not in this row"),
     };
     served.expect("a server serves");

@@ -43,7 +43,7 @@ pub(crate) mod process;
 use std::io::Write as _;
 use std::net::SocketAddr;
 
-use crate::peers::Contender;
+use crate::peers::Peer;
 use crate::rows::Kind;
 use crate::scripts;
 pub(crate) use process::Service;
@@ -95,22 +95,22 @@ impl Work {
         [1, 64, 512].map(Self::Echo).into_iter().chain([Self::FanOut]).chain(http)
     }
 
-    /// Whether `contender` can do this work here.
-    pub(crate) fn suits(self, contender: Contender) -> bool {
+    /// Whether `peer` can do this work here.
+    pub(crate) fn suits(self, peer: Peer) -> bool {
         match self {
-            Self::Echo(64) | Self::FanOut if contender.is_script() => scripts::is_there(contender),
-            Self::Echo(_) | Self::FanOut => peers::has_sockets(contender),
-            Self::Http(..) => matches!(contender, Contender::Ours | Contender::TokioLocalRuntime),
+            Self::Echo(64) | Self::FanOut if peer.is_script() => scripts::is_there(peer),
+            Self::Echo(_) | Self::FanOut => peers::has_sockets(peer),
+            Self::Http(..) => matches!(peer, Peer::Ours | Peer::TokioLocalRuntime),
         }
     }
 
-    /// The closure that takes one sample with `contender`.
-    pub(crate) fn sampler(self, contender: Contender) -> Box<dyn FnMut() -> f64> {
+    /// The closure that takes one sample with `peer`.
+    pub(crate) fn sampler(self, peer: Peer) -> Box<dyn FnMut() -> f64> {
         match self {
-            Self::Echo(connections) => echo::sampler(contender, connections),
-            Self::FanOut => fan_out::sampler(contender),
-            Self::Http(Side::Server, figure) => http::server_sampler(contender, figure),
-            Self::Http(Side::Client, figure) => http::client_sampler(contender, figure),
+            Self::Echo(connections) => echo::sampler(peer, connections),
+            Self::FanOut => fan_out::sampler(peer),
+            Self::Http(Side::Server, figure) => http::server_sampler(peer, figure),
+            Self::Http(Side::Client, figure) => http::client_sampler(peer, figure),
         }
     }
 
@@ -142,12 +142,12 @@ impl Work {
 }
 
 /// Serves in this process until it is killed: what a sampling process has started it for.
-pub(crate) fn serve(service: Service, contender: Contender) {
+pub(crate) fn serve(service: Service, peer: Peer) {
     process::end_with_parent();
     match service {
-        Service::Echo => peers::serve_echo(contender),
+        Service::Echo => peers::serve_echo(peer),
         Service::Answers => peers::hand::serve(http::ANSWER),
-        Service::Http => http::serve(contender),
+        Service::Http => http::serve(peer),
     }
 }
 

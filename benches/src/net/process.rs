@@ -15,7 +15,7 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::peers::Contender;
+use crate::peers::Peer;
 
 /// What a process may serve.
 #[derive(Clone, Copy, PartialEq)]
@@ -62,9 +62,9 @@ pub(crate) struct Process {
 
 impl Process {
     /// Starts this program as a server, and gives it with its address.
-    pub(super) fn serve(service: Service, contender: Contender, measured: Measured) -> (Self, SocketAddr) {
+    pub(super) fn serve(service: Service, peer: Peer, measured: Measured) -> (Self, SocketAddr) {
         let mut command = Command::new(std::env::current_exe().expect("this program has a path"));
-        command.args(["--serve", service.name(), contender.name()]);
+        command.args(["--serve", service.name(), peer.name()]);
         Self::start_server(command, measured)
     }
 

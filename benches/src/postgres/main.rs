@@ -53,20 +53,20 @@ const LIMIT: Duration = Duration::from_secs(60);
 const SQL: &str = "select 2 * $1::int8, pg_sleep($2)";
 
 #[derive(Clone, Copy)]
-enum Contender {
+enum Peer {
     Ours,
     Tokio,
     Python,
 }
 
-impl Contender {
-    const ALL: [Contender; 3] = [Contender::Ours, Contender::Tokio, Contender::Python];
+impl Peer {
+    const ALL: [Peer; 3] = [Peer::Ours, Peer::Tokio, Peer::Python];
 
     fn name(self) -> &'static str {
         match self {
-            Contender::Ours => "gather",
-            Contender::Tokio => "tokio",
-            Contender::Python => "asyncio + asyncpg",
+            Peer::Ours => "gather",
+            Peer::Tokio => "tokio",
+            Peer::Python => "asyncio + asyncpg",
         }
     }
 }
@@ -121,8 +121,7 @@ fn main() -> ExitCode {
 /// In a process that this program has started: does one work, and prints its seconds.
 fn sample(name: &str, url: &str, queries: &str, pause_ms: &str) -> Result<(), AnyError> {
     let work = Work { queries: queries.parse()?, pause_ms: pause_ms.parse()? };
-    let elapsed =
-        if name == Contender::Tokio.name() { on_tokio::run(url, work) } else { ours::run(url, work) };
+    let elapsed = if name == Peer::Tokio.name() { on_tokio::run(url, work) } else { ours::run(url, work) };
     println!("{}", elapsed?.as_secs_f64());
     Ok(())
 }
@@ -134,18 +133,18 @@ fn compare(is_quick: bool) -> Result<(), AnyError> {
     }
     let python =
         python::with_asyncpg().inspect_err(|why| println!("postgres: without asyncio, for {why}")).ok();
-    let contenders = Contender::ALL.into_iter().filter(|contender| match contender {
-        Contender::Python => python.is_some(),
-        Contender::Ours | Contender::Tokio => true,
+    let peers = Peer::ALL.into_iter().filter(|peer| match peer {
+        Peer::Python => python.is_some(),
+        Peer::Ours | Peer::Tokio => true,
     });
-    let contenders: Vec<_> = contenders.collect();
+    let peers: Vec<_> = peers.collect();
     let (rounds, sizes) = if is_quick { (1, [100, 1000]) } else { (7, [500, 20_000]) };
     let works = [Work { queries: sizes[0], pause_ms: 5 }, Work { queries: sizes[1], pause_ms: 0 }];
 
     let postgres = Postgres::start();
-    let setup = Setup { contenders, url: postgres.database(), python };
+    let setup = Setup { peers, url: postgres.database(), python };
     let mut lines = vec![format!("| {CONNECTIONS} connections |"), "|---|".to_owned()];
-    lines.extend(setup.contenders.iter().map(|contender| format!("| {} |", contender.name())));
+    lines.extend(setup.peers.iter().map(|peer| format!("| {} |", peer.name())));
     for work in works {
         let figures = setup.compare(work, rounds)?;
         lines[0] += &format!(" {work} | queries/s | time / gather's | most backends |");
@@ -166,37 +165,36 @@ fn compare(is_quick: bool) -> Result<(), AnyError> {
 
 /// Who is compared, and where.
 struct Setup {
-    contenders: Vec<Contender>,
+    peers: Vec<Peer>,
     url: String,
     python: Option<Python>,
 }
 
 impl Setup {
-    /// For each contender the seconds that the work takes, and the most backends that were seen.
+    /// For each peer the seconds that the work takes, and the most backends that were seen.
     fn compare(&self, work: Work, rounds: usize) -> Result<Vec<(f64, i64)>, AnyError> {
         eprintln!("{work}");
-        let all = || self.contenders.iter().copied();
-        let backends = all()
-            .map(|contender| most_backends(&self.url, contender.name(), || self.measure(contender, work)));
+        let all = || self.peers.iter().copied();
+        let backends = all().map(|peer| most_backends(&self.url, peer.name(), || self.measure(peer, work)));
         let backends = backends.collect::<Result<Vec<_>, _>>()?;
         let mut figures = vec![Vec::new(); backends.len()];
         for round in 1..=rounds {
             eprintln!("round {round} of {rounds}");
-            for (figures, contender) in figures.iter_mut().zip(all()) {
-                figures.push(self.measure(contender, work)?);
+            for (figures, peer) in figures.iter_mut().zip(all()) {
+                figures.push(self.measure(peer, work)?);
             }
         }
         Ok(figures.into_iter().map(median).zip(backends).collect())
     }
 
-    fn measure(&self, contender: Contender, work: Work) -> Result<f64, AnyError> {
-        let mut command = match (contender, &self.python) {
-            (Contender::Python, Some(python)) => python.command(),
+    fn measure(&self, peer: Peer, work: Work) -> Result<f64, AnyError> {
+        let mut command = match (peer, &self.python) {
+            (Peer::Python, Some(python)) => python.command(),
             _ => Command::new(env::current_exe()?),
         };
         let Work { queries, pause_ms } = work;
-        command.args(["--sample", contender.name(), &self.url, &queries.to_string(), &pause_ms.to_string()]);
-        seconds(command.output()?).map_err(|error| format!("{}: {error}", contender.name()).into())
+        command.args(["--sample", peer.name(), &self.url, &queries.to_string(), &pause_ms.to_string()]);
+        seconds(command.output()?).map_err(|error| format!("{}: {error}", peer.name()).into())
     }
 }
 

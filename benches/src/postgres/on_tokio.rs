@@ -8,7 +8,7 @@ use futures::future::try_join_all;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Config, Error, NoTls};
 
-use crate::{AnyError, CONNECTIONS, Contender, SQL, Work};
+use crate::{AnyError, CONNECTIONS, Peer, SQL, Work};
 
 type Pool = managed::Pool<Connections>;
 
@@ -33,7 +33,7 @@ impl Manager for Connections {
 /// How long the queries took.
 pub(crate) fn run(to: &str, work: Work) -> Result<Duration, AnyError> {
     let mut config: Config = to.parse()?;
-    config.application_name(Contender::Tokio.name());
+    config.application_name(Peer::Tokio.name());
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         let pool = Pool::builder(Connections(config)).max_size(CONNECTIONS).build()?;
         drop(try_join_all((0..CONNECTIONS).map(|_| pool.get())).await?); // all are open

@@ -7,12 +7,12 @@ use tokio_postgres::types::Type;
 
 use crate::connection::pool::Pool;
 use crate::connection::{Failure, url};
-use crate::{AnyError, CONNECTIONS, Contender, LIMIT, SQL, Work};
+use crate::{AnyError, CONNECTIONS, LIMIT, Peer, SQL, Work};
 
 /// How long the queries took.
 pub(crate) fn run(to: &str, work: Work) -> Result<Duration, AnyError> {
     let mut config = url(to)?;
-    config.application_name(Contender::Ours.name());
+    config.application_name(Peer::Ours.name());
     gather::run(async {
         let pool = Pool::new(config, CONNECTIONS, LIMIT);
         drop(gather((0..CONNECTIONS).map(|_| pool.take())).await?); // all are open
