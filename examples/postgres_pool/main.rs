@@ -1,7 +1,7 @@
 //! Five hundred queries gathered over sixteen connections to PostgreSQL: tokio-postgres on this
 //! runtime's sockets, and deadpool's pool.
 //!
-//!     cargo run --release --example postgres_pool -- --url postgres://user:password@localhost/database
+//!     cargo run --release --features postgres --example postgres_pool -- --url postgres://user:password@localhost/database
 //!
 //! All queries are gathered at once; the pool lets sixteen of them through to the server. The
 //! answers come in input order. If the server goes away in the middle, the queries at work fail.

@@ -1,9 +1,9 @@
 //! A queue of jobs in PostgreSQL, for workers on any number of machines.
 //!
 //!     export URL=postgres://user:password@host/database
-//!     cargo run --release --example work_queue -- --url $URL --role submit --jobs 2000 --payload "sleep 5"
-//!     cargo run --release --example work_queue -- --url $URL --role work --concurrency 16
-//!     cargo run --release --example work_queue -- --url $URL --role status
+//!     cargo run --release --features postgres --example work_queue -- --url $URL --role submit --jobs 2000 --payload "sleep 5"
+//!     cargo run --release --features postgres --example work_queue -- --url $URL --role work --concurrency 16
+//!     cargo run --release --features postgres --example work_queue -- --url $URL --role status
 //!
 //! Start `--role work` as often and on as many machines as you like. A worker runs until Ctrl-C,
 //! which lets it finish the jobs that it has begun, or with `--until-empty` until all jobs are

@@ -77,9 +77,13 @@ pub fn printed_by(command: &mut Command) -> String {
 #[track_caller]
 pub fn build_example(name: &str) -> PathBuf {
     let what = ["--example", name, "--profile", &profile()];
+    let features: &[&str] = match name {
+        "postgres_pool" | "work_queue" => &["--features", "gather-examples/postgres"],
+        _ => &[],
+    };
     let target = if TARGET == HOST { vec![] } else { vec!["--target", TARGET] };
     let mut build = cargo();
-    build.args(["build", "--message-format=json-render-diagnostics"]).args(what).args(target);
+    build.args(["build", "--message-format=json-render-diagnostics"]).args(what).args(features).args(target);
     let messages = printed_by(&mut build);
     // A line of JSON for each artifact. Only one of them has this name and a program.
     let named = format!(r#""name":"{name}""#);
