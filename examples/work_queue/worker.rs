@@ -200,9 +200,9 @@ impl<'a> Worker<'a> {
             ticks.tick().await;
             self.insist(async || queue::reclaim(&self.own).await).await?;
             self.wake.notify_one();
-            if self.pool.refused() > refused {
-                refused = self.pool.refused();
-                let allowed = self.options.concurrency - refused;
+            let (before, allowed) = (refused, self.options.concurrency - self.pool.refused());
+            refused = if self.pool.refused() == 0 { 0 } else { before.max(self.pool.refused()) };
+            if refused > before {
                 complain!("work_queue: only {allowed} slots: the server refuses more connections");
             }
         }
@@ -219,8 +219,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Waits after an error that may pass. All slots can fail at once, and one complaint is
-    /// enough.
+    /// Waits after an error that may pass. All slots can fail at once, and one complaint is enough.
     async fn pause(&self, failure: &Failure) {
         let pause = PAUSE.min(Duration::from_secs_f64(self.options.lease / 4.0));
         if self.complained.get().is_none_or(|then| then.elapsed() >= PAUSE) {
