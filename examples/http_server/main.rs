@@ -36,7 +36,7 @@ use std::time::Duration;
 use gather::signal::{Signal, Signals};
 use gather::{Task, TcpStream, gather, run, spawn, spawn_blocking};
 use gather_examples::output::start_thread;
-use gather_examples::say;
+use gather_examples::{complain, say};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
@@ -115,7 +115,13 @@ async fn http_server(options: Options) -> Result<(), Box<dyn Error>> {
     let mut cores = Vec::new();
     for (number, listener) in listeners.into_iter().enumerate() {
         let (stopped, end) = (stopped.clone(), options.end);
-        let main = move || run(serve(listener, stopped, end));
+        // A server with fewer cores than it says would be worse than none.
+        let main = move || {
+            run(serve(listener, stopped, end)).inspect_err(|error| {
+                complain!("http_server: core {number}: {error}");
+                process::exit(1);
+            })
+        };
         cores.push(start_thread(format!("core {number}"), main)?);
     }
     say!("listening on http://{address}/, cores: {}", options.cores);
