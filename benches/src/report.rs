@@ -120,10 +120,10 @@ fn text(figures: &Figures, growth: &Growth, machine: &str, pictures: &[String]) 
         text += &format!("{remark}.\n\n");
     }
     text += &format!("{}.\n\n## At a glance\n\n", capitalised(&figures.spread()));
-    text += "`rounds within` says how far to trust a figure: half of its rounds lie so close to it. Each round has its own ratio, of the two \
-             figures that were measured in it; the table has their median, and in brackets what the middle half of them lies between. \
-             Where that holds 1, nobody is ahead. A server's process has one of two figures for a message, by whether it sleeps before \
-             it: there, look at the ratios and not at the figures.\n\n";
+    text += "`spread`: half of the rounds are this close to the figure. Ratios are formed within a round; the \
+             table has their median. In brackets: the interquartile range; if it includes 1, it is a tie. A \
+             server's process has one of two figures for a message, depending on whether it sleeps before it, \
+             so read its ratios and not its figures.\n\n";
     text += &glance(figures);
     for picture in pictures {
         text += &format!("\n![{picture}](charts/{picture})\n");
@@ -146,7 +146,7 @@ fn text(figures: &Figures, growth: &Growth, machine: &str, pictures: &[String]) 
 
 /// A line for each row: ours, who comes next, and how far it is.
 fn glance(figures: &Figures) -> String {
-    let mut text = "| row | unit | gather | rounds within | best peer | its figure | rounds within | best peer / gather | best tokio / gather | gather / floor |\n\
+    let mut text = "| row | unit | gather | spread | best peer | its figure | spread | best peer / gather | best tokio / gather | gather / floor |\n\
                     |---|---|--:|--:|---|--:|--:|--:|--:|--:|\n"
         .to_owned();
     for &row in &figures.rows {

@@ -117,9 +117,9 @@ async fn http_server(options: Options) -> Result<(), Box<dyn Error>> {
         let (stopped, end) = (stopped.clone(), options.end);
         // A server with fewer cores than it says would be worse than none.
         let main = move || {
-            run(serve(listener, stopped, end)).inspect_err(|error| {
+            run(serve(listener, stopped, end)).unwrap_or_else(|error| {
                 complain!("http_server: core {number}: {error}");
-                process::exit(1);
+                process::exit(1)
             })
         };
         cores.push(start_thread(format!("core {number}"), main)?);
@@ -156,7 +156,7 @@ async fn end_when_asked(
     options: &Options,
     mut signals: Signals,
     stop: watch::Sender<bool>,
-    cores: Vec<JoinHandle<io::Result<Served>>>,
+    cores: Vec<JoinHandle<Served>>,
 ) -> Result<Vec<Served>, Box<dyn Error>> {
     let signal = signals.recv().await?;
     drop(signals); // the next one ends the process
@@ -165,7 +165,7 @@ async fn end_when_asked(
     }
     stop.send_replace(true);
     let ended = spawn_blocking(move || cores.into_iter().map(|core| core.join()).collect::<Vec<_>>()).await?;
-    let served = ended.into_iter().map(|core| core.map_err(|_| io::Error::other("a core panicked"))?);
+    let served = ended.into_iter().map(|core| core.map_err(|_| io::Error::other("a core panicked")));
     Ok(served.collect::<io::Result<_>>()?)
 }
 

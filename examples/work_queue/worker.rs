@@ -195,21 +195,21 @@ impl<'a> Worker<'a> {
     /// Looks for jobs that nobody announces, and at the pool.
     async fn look(&self) -> Result<(), Failure> {
         let mut ticks = interval(LOOK);
-        let mut refused = 0;
+        let mut most = 0;
         loop {
             ticks.tick().await;
             self.insist(async || queue::reclaim(&self.own).await).await?;
             self.wake.notify_one();
-            let (before, allowed) = (refused, self.options.concurrency - self.pool.refused());
-            refused = if self.pool.refused() == 0 { 0 } else { before.max(self.pool.refused()) };
-            if refused > before {
-                complain!("work_queue: only {allowed} slots: the server refuses more connections");
+            let refused = self.pool.refused();
+            if refused > most {
+                let slots = self.options.concurrency - refused;
+                complain!("work_queue: only {slots} slots: the server refuses more connections");
             }
+            most = if refused == 0 { 0 } else { most.max(refused) };
         }
     }
 
-    /// Asks over its own connection, again and again while the error may pass and the connection
-    /// lives.
+    /// Asks over its own connection, again while the error may pass and the connection lives.
     async fn insist<T>(&self, ask: impl AsyncFn() -> Result<T, Failure>) -> Result<T, Failure> {
         loop {
             match ask().await {

@@ -6,9 +6,9 @@
 //!   chunk 2   │                128 slots                │
 //! ```
 //!
-//! A future may not move once it was polled. A `Vec` moves its elements when it grows, so slots are in
-//! chunks: a new chunk leaves the others where they are. A slot is used again when its child is gone, the
-//! last one first. So a gather of a million futures that are ready at once uses one slot, in the cache.
+//! A future may not move once it was polled. A `Vec` moves its elements when it grows, so slots
+//! are in chunks: a new chunk leaves the others where they are. The slot that was freed last is
+//! used first, so a million futures that are ready at once use one slot, in the cache.
 //!
 //! This file has all of the crate's unsafe code: one block, which says that a slot does not move.
 //!
@@ -34,8 +34,7 @@ fn chunk_begin(chunk: usize) -> u32 {
     (FIRST_CHUNK << chunk) - FIRST_CHUNK
 }
 
-/// The number after the last slot of a chunk. The last chunk ends at the limit, and one after it would end
-/// above that.
+/// The number after the last slot of a chunk. The last chunk ends at the limit.
 fn chunk_end(chunk: usize) -> u32 {
     let end = chunk_begin(chunk + 1);
     if chunk_begin(chunk) < MAX_CHILDREN { end.min(MAX_CHILDREN) } else { end }
@@ -48,16 +47,16 @@ fn place(number: u32) -> (usize, usize) {
     ((power - FIRST_CHUNK.ilog2()) as usize, (shifted ^ (1 << power)) as usize)
 }
 
-/// The slots. Each chunk has the capacity that the picture says, from the start, and never grows beyond it.
+/// The slots. Each chunk has the capacity that the picture says, from the start, and never grows
+/// beyond it.
 struct Chunks<F> {
     first: Vec<Slot<F>>,
-    /// The chunks after the first, which is by itself so that a small gather needs no list of chunks.
+    /// The others. The first is by itself so that a small gather needs no list of chunks.
     others: Vec<Vec<Slot<F>>>,
 }
 
 /// A place for a child.
 struct Slot<F> {
-    /// The child.
     future: Option<F>,
     facts: Facts,
 }
@@ -91,12 +90,13 @@ impl<F> Chunks<F> {
             self.others.get_mut(chunk - 1)?.get_mut(offset)?
         };
         // SAFETY: the future does not move from here until it is dropped in place.
-        // 1. It is in the buffer of a chunk, which is neither grown (`open` asserts that there is capacity) nor
-        //    shrunk, truncated or sorted; `others` may grow, and then moves the chunks' pointers, not their buffers.
-        // 2. This is the only way to the future of a slot that is in a chunk, for this file too: what puts a future
-        //    in or drops it goes through this pin. (`take_all` moves futures that are `Unpin`.)
-        // 3. It is dropped in place, by `Pin::set` or with its chunk, before the memory is given back. If the
-        //    chunks are leaked, so are the futures.
+        // 1. It is in the buffer of a chunk, which is neither grown (`open` asserts that there is
+        //    capacity) nor shrunk, truncated or sorted; `others` may grow, and then moves the
+        //    chunks' pointers, not their buffers.
+        // 2. This is the only way to the future of a slot that is in a chunk, for this file too:
+        //    what puts one in or drops it goes through this pin. (`take_all` moves `Unpin` ones.)
+        // 3. It is dropped in place, by `Pin::set` or with its chunk, before the memory is given
+        //    back. If the chunks are leaked, so are the futures.
         // 4. `Children` is `Unpin` by a safe implementation: moving it moves no buffer.
         // Attacked by the tests below and by `tests/tests/pinning.rs`.
         Some((unsafe { Pin::new_unchecked(&mut slot.future) }, &mut slot.facts))
@@ -149,7 +149,8 @@ impl<F> Children<F> {
         usize::from(self.end > 0) + self.chunks.others.len()
     }
 
-    /// Where the next chunk ends: the first sooner if at most `most` children are expected at once.
+    /// Where the next chunk ends: the first sooner if at most `most` children are expected at
+    /// once.
     pub(crate) fn next_end(&self, most: usize) -> u32 {
         match self.count() {
             0 => FIRST_CHUNK.min(u32::try_from(most).unwrap_or(FIRST_CHUNK)).max(1),

@@ -1,4 +1,5 @@
-//! The engine beneath every gather: starts children, polls those that were woken, and drops them all.
+//! The engine beneath every gather: starts children, polls those that were woken, and drops them
+//! all.
 //!
 //! ```text
 //!              room?            ready                  ready
@@ -7,9 +8,8 @@
 //!                        └──► slot (children.rs) ─── group queue ┘
 //! ```
 //!
-//! One poll of a gather alternates between runs of starts and runs of polls, until there is nothing to do or
-//! the budget of the task is spent. So neither an endless input nor a child that wakes itself starves the
-//! other, or anything outside. Then the policy is asked whether to wait.
+//! One poll of a gather alternates between runs of starts and of polls, until nothing is left to do
+//! or the budget is spent. So neither an endless input nor a child that wakes itself starves others.
 //!
 //! Next: [`gather`](mod@crate::gather), the call.
 
@@ -29,18 +29,19 @@ use crate::policy::{Kept, Policy};
 /// How many children are started, or polled, in a row: a fairly arbitrary number.
 const RUN: u32 = 32;
 
-/// The children of a gather: those to come from `I`, those that run (of type `F`), and the outputs (of type `O`) so
-/// far.
+/// The children of a gather: those to come from `I`, those that run (of type `F`), and the outputs
+/// (of type `O`) so far.
 ///
-/// It has the types `F` and `O` as parameters of its own, though `I` decides them, and no bounds: the compiler can
-/// prove that an `async` block that awaits a gather is `Send` only if there is no bound with a borrow in it to prove
-/// on the way ([rust#102211](https://github.com/rust-lang/rust/issues/102211)).
+/// It has the types `F` and `O` as parameters of its own, though `I` decides them, and no bounds:
+/// the compiler can prove that an `async` block that awaits a gather is `Send` only if there is no
+/// bound with a borrow in it to prove on the way
+/// ([rust#102211](https://github.com/rust-lang/rust/issues/102211)).
 pub struct Siblings<I, F, O> {
     crew: Crew<I, F, O>,
     /// The runtime's side: who was woken.
     pub(crate) group: Group,
     /// Whether the result was given.
-    is_over: bool,
+    pub(crate) is_over: bool,
 }
 
 /// The [`Siblings`] of a gather whose input is an `I`.
@@ -54,7 +55,7 @@ pub type SiblingsOf<I> = Siblings<
 struct Crew<I, F, O> {
     /// The children that have started and have not finished.
     children: Children<F>,
-    /// Where children come from. When it has none there may still come some later, until the last child has ended.
+    /// Where children come from. An input that has none may have some later, from a child.
     input: DropAll<Option<I>>,
     /// The outputs so far.
     kept: Kept<O>,
@@ -62,14 +63,15 @@ struct Crew<I, F, O> {
     limit: usize,
     /// The policy wants to stop: polls that are left for those that were woken before.
     last_polls: Option<usize>,
-    /// The policy has just returned an output. If it is asked for more and the budget is spent, it is the others' turn.
+    /// The policy has just returned an output: the next poll needs a budget.
     has_given: bool,
     /// Whether the last run was one of polls.
     has_polled: bool,
 }
 
 impl<I, F, O> Siblings<I, F, O> {
-    /// The input goes on returning `None` when it has returned it; or, if it may yet have more, only from its children.
+    /// The input goes on returning `None` when it has returned it; or, if it may yet have more,
+    /// only from its children.
     #[track_caller]
     pub(crate) const fn new(input: I, kind: &'static str) -> Self {
         Siblings { crew: Crew::new(Some(input)), group: Group::new(kind), is_over: false }
@@ -79,7 +81,8 @@ impl<I, F, O> Siblings<I, F, O> {
         self.crew.limit = limit;
     }
 
-    /// For a policy that keeps no output until the end: no memory is reserved for them. The kind is for a dump.
+    /// For a policy that keeps no output until the end: no memory is reserved for them. The kind
+    /// is for a dump.
     pub(crate) fn keep_none(&mut self, kind: &'static str) {
         self.group.set_kind(kind);
         self.crew.kept.expect_none();
@@ -88,10 +91,6 @@ impl<I, F, O> Siblings<I, F, O> {
     /// Starts no more children.
     pub(crate) fn start_none(&mut self) {
         self.crew.input.take();
-    }
-
-    pub(crate) fn is_over(&self) -> bool {
-        self.is_over
     }
 
     /// How many children were started, and how many of them run.
@@ -117,7 +116,8 @@ impl<I, F, O> Siblings<I, F, O> {
 }
 
 impl<I: Iterator<Item = F>, F, O> Siblings<I, F, O> {
-    /// Takes out the children that have not finished, each with its index and in the order of the input.
+    /// Takes out the children that have not finished, each with its index and in the order of the
+    /// input.
     pub(crate) fn take_rest(&mut self) -> impl Iterator<Item = (usize, F)>
     where
         F: Unpin,
@@ -149,8 +149,9 @@ impl<I: Iterator<Item = F>, F: Future> Siblings<I, F, F::Output> {
         })
     }
 
-    /// Starts and polls children until the policy returns something, there is nothing to do, or it is the others'
-    /// turn. When it has returned something it may be asked for more, unless the children were dropped.
+    /// Starts and polls children until the policy returns something, there is nothing to do, or it
+    /// is the others' turn. When it has returned something it may be asked for more, unless the
+    /// children were dropped.
     pub(crate) fn advance<P: Policy<F::Output>>(
         &mut self,
         policy: &mut P,
@@ -206,8 +207,8 @@ impl<I: Iterator<Item = F>, F, O> Crew<I, F, O> {
         self.input.0.as_ref().map_or((0, Some(0)), Iterator::size_hint)
     }
 
-    /// The group is new on this runtime: it has to know how many children there can be, and children that were
-    /// started elsewhere have to learn their new wakers.
+    /// The group is new on this runtime: it has to know how many children there can be, and
+    /// children that were started elsewhere have to learn their new wakers.
     #[cold]
     fn prepare(&mut self, polling: &mut Polling<'_>, first_generation: u8) {
         self.children.first_generation = first_generation;
@@ -222,8 +223,8 @@ impl<I: Iterator<Item = F>, F, O> Crew<I, F, O> {
         });
     }
 
-    /// Makes room for the child that was just taken from the input, and for as many as may come with it, if the input counts
-    /// them right.
+    /// Makes room for the child that was just taken from the input, and for as many as may come
+    /// with it, if the input counts them right.
     #[cold]
     fn add_chunk(&mut self, polling: &mut Polling<'_>) {
         let all = self.input_size().1.and_then(|left| left.checked_add(self.children.len() + 1));
@@ -234,8 +235,8 @@ impl<I: Iterator<Item = F>, F, O> Crew<I, F, O> {
 }
 
 impl<I: Iterator<Item = F>, F: Future> Crew<I, F, F::Output> {
-    /// Starts and polls in turn until the policy returns an output, there is nothing to do, or (`true`) the budget
-    /// is spent.
+    /// Starts and polls in turn until the policy returns an output, there is nothing to do, or
+    /// (`true`) the budget is spent.
     fn run<P: Policy<F::Output>>(
         &mut self,
         polling: &mut Polling<'_>,
@@ -296,7 +297,7 @@ impl<I: Iterator<Item = F>, F: Future> Crew<I, F, F::Output> {
     /// Polls children that were woken, and returns how many.
     fn poll_some<P: Policy<F::Output>>(
         &mut self,
-        polling: &Polling<'_>,
+        polling: &mut Polling<'_>,
         policy: &mut P,
     ) -> ControlFlow<P::Output, u32> {
         let mut steps = 0;

@@ -247,7 +247,7 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<P::Output> {
         let Gather { siblings, policy } = &mut *self;
-        assert!(!siblings.is_over(), "a gather was polled after it had given its result");
+        assert!(!siblings.is_over, "a gather was polled after it had given its result");
         let output = ready!(siblings.poll(policy, cx));
         siblings.end();
         Poll::Ready(output)

@@ -36,7 +36,7 @@
 //! There are more: [`detailed`](Gather::detailed), [`within`](Gather::within),
 //! [`first_ok`](Gather::first_ok), [`first_ok_n`](Gather::first_ok_n), [`race`](Gather::race), and
 //! [your own](Policy). The [`guide`] has all of them with a program for each, what goes wrong and
-//! what to write instead, and pages for who comes from asyncio, tokio or futures.
+//! what to write instead, and pages for people coming from asyncio, tokio or futures.
 //!
 //! # The contract
 //!

@@ -97,7 +97,7 @@ where
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let siblings = &mut self.siblings;
-        if siblings.is_over() {
+        if siblings.is_over {
             return Poll::Ready(None);
         }
         let next = ready!(siblings.poll(&mut Each, cx));
@@ -120,7 +120,7 @@ where
 {
     /// Whether it has given `None`, or a panic.
     fn is_terminated(&self) -> bool {
-        self.siblings.is_over()
+        self.siblings.is_over
     }
 }
 

@@ -171,7 +171,7 @@ impl<T: 'static, U: FnMut(&Result<T, TaskError>) -> bool> Future for Wait<T, U> 
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Waited<T>> {
         let Wait { siblings, until, time } = &mut *self;
-        assert!(!siblings.is_over(), "a wait was polled after it had given its result");
+        assert!(!siblings.is_over, "a wait was polled after it had given its result");
         if siblings.counts().0 == 0 && siblings.size_hint().0 == 0 {
             return Poll::Ready(self.take_apart(Kept::new())); // without tasks it needs no runtime
         }

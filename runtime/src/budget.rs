@@ -103,7 +103,7 @@ pub(crate) fn poll(cx: &Context<'_>) -> Poll<()> {
 
 #[cold]
 fn poll_spent(local: &Local, waker: &Waker) -> Poll<()> {
-    // What an executor has left is not for a task of ours: it gets on by one.
+    // What an executor has left is not for a task of ours.
     let is_foreign = is_foreign(local, waker);
     let Budget { passes, most, .. } = &local.budget;
     let left = passes.get().min(if is_foreign { BUDGET } else { most.get() });

@@ -10,7 +10,7 @@
 //!   each.
 //! * **messages**: closures that run on the runtime's thread, behind a small lock, because their
 //!   senders have to know when the runtime is gone. Each has an id among the wakes that names
-//!   nobody, so messages and wakes stay in order.
+//!   nobody, so it is delivered no earlier than the batch with the wakes that were sent before it.
 //!
 //! Whatever a thread does to the tables of another goes through [`on_home`].
 //!
@@ -62,8 +62,8 @@ impl RuntimeId {
     }
 }
 
-/// How often [`Receiver::spin`] looks at the queue, and how long it leaves the queue alone between
-/// two looks: each look takes the cache line from the thread that fills it.
+/// How often [`Receiver::spin`] looks for wakes, and how long it leaves them alone between two
+/// looks: each look takes the cache line from the thread that sends them.
 const LOOKS: usize = 8;
 const PAUSES: usize = 32;
 
@@ -248,7 +248,7 @@ impl Receiver {
         self.mailbox.is_empty()
     }
 
-    /// Looks at the queue for about five microseconds. Returns whether something has come.
+    /// Looks for wakes for about five microseconds. Returns whether something has come.
     ///
     /// A thread that waits for its answer before it wakes again needs 5 µs for a round trip, and
     /// 10 if the loop sleeps each time.

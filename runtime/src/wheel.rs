@@ -6,18 +6,19 @@
 //!  level 0   │ 1 │ 2 │ 3 │ … │ 63 │            one tick: what is here is due at exactly that tick
 //! ```
 //!
-//! A timer goes where its deadline first differs from the present, six bits to a level; so putting one in is a
-//! count of leading zeros and a link in a list, and taking one out is an unlink. Both cost the same however many
-//! there are. When the present reaches a slot of a higher level, its timers move down, each at most once a level.
-//! Eleven levels hold every 64-bit tick, so nothing wraps and there is no list for what is far away.
+//! A timer goes where its deadline first differs from the present, six bits to a level; so putting
+//! one in is a count of leading zeros and a link in a list, and taking one out is an unlink. Both
+//! cost the same however many there are. When the present reaches a slot of a higher level, its
+//! timers move down, each at most once a level. Eleven levels hold every 64-bit tick, so nothing
+//! wraps and there is no list for what is far away.
 //!
-//! Timers fire in the order of their ticks, and within a tick in the order in which they were put in.
+//! Timers fire in the order of their ticks, and those of a tick in the order of their insertion.
 //!
-//! A slot knows the earliest deadline that was put in, so the loop sleeps until a timer is due, and not until a slot of a
-//! higher level begins. (Without that, ten intervals of a second wake the loop twenty times a second.)
+//! A slot knows its earliest deadline, so the loop sleeps until a timer is due, and not until a
+//! slot of a higher level begins: that would wake it twice for each of ten intervals.
 //!
-//! A binary heap would be simpler, but a timeout that never fires costs it O(log n) twice, and that is what most
-//! timers are.
+//! A binary heap would be simpler, but most timers are timeouts that never fire, and each of those
+//! would cost it O(log n) twice.
 //!
 //! Next: [`time`](crate::time), what users hold of it.
 
@@ -27,7 +28,6 @@ use slab::Slab;
 
 /// The bits of a tick that one level looks at.
 const LEVEL_BITS: u32 = 6;
-/// The slots of a level.
 const SLOTS: usize = 1 << LEVEL_BITS;
 /// The levels that are made with the first timer: an hour of the real clock. Four kilobytes.
 const USUAL_LEVELS: usize = 4;
@@ -83,12 +83,11 @@ impl Wheel {
         Wheel { timers: Slab::new(), levels: Vec::new(), now: 0, waiting: 0, slack: 0 }
     }
 
-    /// How many timers wait.
     pub(crate) fn len(&self) -> usize {
         self.waiting
     }
 
-    /// Puts a timer in, and returns its row. The row is the caller's until [`remove`](Wheel::remove).
+    /// Puts a timer in, and returns its row, which is the caller's until it is removed.
     pub(crate) fn insert(&mut self, tick: u64, waker: Waker) -> u32 {
         let timer = Timer {
             tick: tick.max(self.now.saturating_add(1)),
@@ -104,7 +103,7 @@ impl Wheel {
         row
     }
 
-    /// Takes a timer out, fired or not. Its waker is for the caller to drop when nothing is borrowed.
+    /// Takes a timer out, fired or not. The caller drops its waker when nothing is borrowed.
     pub(crate) fn remove(&mut self, row: u32) -> Option<Waker> {
         if !self.has_fired(row) {
             self.unlink(row);
@@ -127,14 +126,14 @@ impl Wheel {
         &mut self.timers[row as usize].waker
     }
 
-    /// When the wheel has to turn: when the first timer is due, plus the slack. It may be earlier if a timer was removed.
+    /// When the first timer is due, plus the slack; or earlier, if a timer was removed.
     pub(crate) fn next_turn(&self) -> Option<u64> {
         let (level, slot, _) = self.next_slot()?;
         Some(self.levels[level].lists[slot].earliest.saturating_add(self.slack))
     }
 
-    /// Turns the wheel to `now`. Each timer that is due is taken from its slot, in order, and its waker given to
-    /// `fire`; its row stays until it is removed.
+    /// Turns the wheel to `now`. Each timer that is due is taken from its slot, in order, and its
+    /// waker given to `fire`; its row stays until it is removed.
     pub(crate) fn turn(&mut self, now: u64, mut fire: impl FnMut(Waker)) {
         while let Some((level, slot, start)) = self.next_slot().filter(|(_, _, start)| *start <= now) {
             self.now = start;
@@ -164,7 +163,8 @@ impl Wheel {
             return None;
         }
         let level = self.levels.iter().position(|level| level.occupied != 0)?;
-        // A slot before the present would be one of the next round: there is none, its timers are a level up.
+        // A slot before the present would be one of the next round: there is none, its timers are
+        // a level up.
         let slot = self.levels[level].occupied.trailing_zeros();
         let low = level as u32 * LEVEL_BITS;
         let above = self.now.checked_shr(low + LEVEL_BITS).unwrap_or(0);

@@ -210,7 +210,7 @@
 //!
 //! # A poll too many
 //!
-//! A waker is a number, and a number comes round again. The slot of a child that has ended is used
+//! A waker is a number, and numbers are used again. The slot of a child that has ended is used
 //! for the next, with a generation that tells the two apart; it has 8 bits. So a waker that was
 //! kept while 255 children ended in its slot, and is used then, wakes the one that is there. And
 //! if two late wakes come for one slot while its new child is polled for the first time, that

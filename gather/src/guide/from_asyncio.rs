@@ -1,4 +1,4 @@
-//! For who comes from Python's asyncio.
+//! For people coming from Python's asyncio.
 //!
 //! | asyncio | here | what differs |
 //! |---|---|---|

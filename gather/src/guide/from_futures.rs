@@ -1,4 +1,4 @@
-//! For who comes from the combinators of the crate futures.
+//! For people coming from the combinators of the crate futures.
 //!
 //! They run here as everywhere; what is here instead is faster, and has another contract.
 //!

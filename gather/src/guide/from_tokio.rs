@@ -1,4 +1,4 @@
-//! For who comes from tokio.
+//! For people coming from tokio.
 //!
 //! | tokio | here | what differs |
 //! |---|---|---|

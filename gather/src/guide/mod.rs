@@ -7,10 +7,10 @@
 //! | [`footguns`] | what goes wrong, why, and what to write instead |
 //! | [`looking_inside`] | the dump of a program that runs, and the warning of one that does not go on |
 //! | [`costs`] | what each hot path costs: instructions, allocations, system calls |
-//! | [`from_asyncio`] | for who comes from Python |
-//! | [`from_tokio`] | for who comes from tokio |
+//! | [`from_asyncio`] | for people coming from Python's asyncio |
+//! | [`from_tokio`] | for people coming from tokio |
 //! | [`libraries_that_want_tokio`] | reqwest, sqlx, redis and others beside a tokio runtime |
-//! | [`from_futures`] | for who comes from the combinators of the crate futures |
+//! | [`from_futures`] | for people coming from the combinators of the crate futures |
 //!
 //! Every program in it runs as a test, and the dumps are compared with what the programs print.
 //!
