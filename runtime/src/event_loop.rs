@@ -64,7 +64,7 @@ const SLICE: u32 = 32;
 
 /// Units of work that spinning before a sleep counts as. Counted as nothing, a thread that wakes
 /// the loop every few microseconds would keep it from its timers.
-const SPIN: u32 = 8;
+const SPIN: u32 = 20;
 
 /// Wakes and messages from other threads that are taken in one round. Many, so that wakes that
 /// came together lead to one poll. But not all, because a thread that posts faster than the loop
